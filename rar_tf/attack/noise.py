@@ -1,0 +1,42 @@
+"""Random numbers keyed by (seed, row): the same for any batching, device count or resume.
+
+Philox is counter based: row r of a stream of d numbers a row starts r * d / 4 counters
+in. Drawing rows [first_row, first_row + B) alone gives what they are in the whole stream.
+"""
+
+import tensorflow as tf
+
+_PHILOX = 1
+_PER_COUNTER = 4  # 32-bit numbers that one Philox counter yields
+
+
+def uniform_rows(shape, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
+    """Float32 numbers uniform in [0, 1); row i is a function of (seed, first_row + i).
+
+    Args:
+      shape: [B, ...], the last axes the same for every row.
+      seed: int [2].
+      first_row: number of the first row in the whole stream.
+    """
+    return _rows(tf.raw_ops.StatelessRandomUniformV2, shape, seed, first_row)
+
+
+def normal_rows(shape, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
+    """Standard normal float32 numbers; as `uniform_rows` otherwise."""
+    return _rows(tf.raw_ops.StatelessRandomNormalV2, shape, seed, first_row)
+
+
+def _rows(draw, shape, seed, first_row):
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    size = tf.reduce_prod(shape[1:])
+    counters = -(-size // _PER_COUNTER)
+    key_counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    ahead = tf.cast(first_row, tf.uint64) * tf.cast(counters, tf.uint64)
+    counter = key_counter.counter + tf.stack([ahead, tf.constant(0, tf.uint64)])
+    numbers = draw(
+        shape=tf.stack([shape[0], counters * _PER_COUNTER]),
+        key=key_counter.key,
+        counter=counter,
+        alg=_PHILOX,
+    )
+    return tf.reshape(numbers[:, :size], shape)

@@ -1,0 +1,107 @@
+"""Threat models: the allowed set around an image, as start, ascend, project, penalty."""
+
+import dataclasses
+import math
+from typing import Protocol
+
+import tensorflow as tf
+
+from rar_tf.attack.noise import normal_rows, uniform_rows
+
+
+class Threat(Protocol):
+    """What `maximize` needs to know of the allowed set."""
+
+    def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
+        """A random point near x [B, ...]; row i depends on (seed, first_row + i) alone."""
+
+    def ascend(self, x_adv: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
+        """The steepest step of the given size."""
+
+    def project(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """The nearest allowed point to x_adv."""
+
+    def penalty(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """[B], what an attack at x_adv pays, in units of the score."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LpBall:
+    """The lp ball of radius epsilon around x, cut with the pixel bounds.
+
+    N(x, eps) = {x~ : ||x~ - x||_p <= eps, bounds[0] <= x~ <= bounds[1]}   [RAR eq. 4]
+
+    Attributes:
+      norm: "inf" or 2.
+      epsilon: radius, in pixel units ([0, 1]: write 8 / 255).
+      bounds: (lowest, highest) pixel value, or None for no bounds.
+    """
+
+    norm: str | int = "inf"
+    epsilon: float = 0.1
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+
+    def __post_init__(self):
+        if self.norm not in ("inf", 2):
+            raise ValueError(f'norm must be "inf" or 2. Received: norm={self.norm!r}')
+        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise ValueError(f"epsilon must be finite and >= 0. Received: epsilon={self.epsilon}")
+        _check_bounds(self.bounds)
+
+    def start(self, x, seed, first_row=0):
+        """Uniform in the ball, not yet clipped to pixels, as in the original."""
+        if self.norm == "inf":
+            return x + self.epsilon * (2 * uniform_rows(tf.shape(x), seed, first_row) - 1)
+        direction = normal_rows(tf.shape(x), seed, first_row)
+        dimension = tf.cast(tf.size(x[0]), x.dtype)
+        # Another stream than the direction's, still keyed by the row.
+        radius = uniform_rows([tf.shape(x)[0]], seed + tf.constant([0, 1], seed.dtype), first_row)
+        length = self.epsilon * radius ** (1 / dimension)
+        return x + _rescale(direction, _rows(length, x))
+
+    def ascend(self, x_adv, gradient, step):
+        """Sign step for "inf", step along the normalized gradient for 2 (Normalize_p, FAR)."""
+        if self.norm == "inf":
+            return x_adv + step * tf.sign(gradient)
+        return x_adv + _rescale(gradient, step)
+
+    def project(self, x_adv, x):
+        """Clip to the ball, then to the bounds: inside both, since x is inside the bounds."""
+        difference = x_adv - x
+        if self.norm == "inf":
+            difference = tf.clip_by_value(difference, -self.epsilon, self.epsilon)
+        else:
+            length = _length(difference)
+            difference *= tf.minimum(1.0, self.epsilon / tf.maximum(length, 1e-30))
+        return _clip(x + difference, self.bounds)
+
+    def penalty(self, x_adv, x):
+        """Zero: inside the ball every point costs the same."""
+        return tf.zeros(tf.shape(x)[:1], x.dtype)
+
+
+def _check_bounds(bounds):
+    if bounds is not None and not bounds[0] < bounds[1]:
+        raise ValueError(f"bounds must be (low, high) with low < high. Received: bounds={bounds}")
+
+
+def _clip(x, bounds):
+    return x if bounds is None else tf.clip_by_value(x, *bounds)
+
+
+def _rows(values, x):
+    """[B] -> [B, 1, ...], to broadcast over the axes of x."""
+    return tf.reshape(values, tf.concat([tf.shape(x)[:1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
+
+
+def _length(x):
+    """l2 norm of each row, kept broadcastable."""
+    return tf.sqrt(tf.reduce_sum(tf.square(x), list(range(1, x.shape.rank)), keepdims=True))
+
+
+def _rescale(x, length):
+    """Each row scaled to the given l2 length; rows of zeros stay zero."""
+    # Dividing by the largest entry first keeps tiny gradients from underflowing.
+    largest = tf.reduce_max(tf.abs(x), list(range(1, x.shape.rank)), keepdims=True)
+    x = tf.math.divide_no_nan(x, largest)
+    return tf.math.divide_no_nan(x, _length(x)) * length

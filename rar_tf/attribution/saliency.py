@@ -1,0 +1,27 @@
+"""Saliency maps: what is shown of an attribution, and what the metrics compare."""
+
+import tensorflow as tf
+
+
+def saliency(attribution: tf.Tensor) -> tf.Tensor:
+    """Absolute attribution, summed over channels, normalized to the sum H * W.
+
+    The map that the original implementation's metrics and attacks are about. A map of
+    zeros stays zero (a constant map, which the evaluation counts).
+
+    Args:
+      attribution: [B, H, W, C].
+
+    Returns:
+      [B, H, W], >= 0, of mean 1.
+
+    Raises:
+      ValueError: the attribution is not of rank 4.
+    """
+    attribution = tf.convert_to_tensor(attribution)
+    if attribution.shape.rank != 4:
+        raise ValueError(
+            f"attribution must be [B, H, W, C]. Received: attribution.shape={attribution.shape}"
+        )
+    magnitude = tf.reduce_sum(tf.abs(attribution), -1)
+    return tf.math.divide_no_nan(magnitude, tf.reduce_mean(magnitude, [1, 2], keepdims=True))

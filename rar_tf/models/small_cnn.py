@@ -1,0 +1,62 @@
+"""The papers' small convolutional network for 28x28 images."""
+
+import keras
+
+
+def small_cnn(
+    num_classes: int = 10,
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    *,
+    kernel_stddev: float = 0.1,
+    bias: float = 0.1,
+    seed: int = 0,
+    name: str = "small_cnn",
+) -> keras.Model:
+    """Conv 5x5x32, pool 2, conv 5x5x64, pool 2, dense 1024, dense classes; ReLU, SAME.
+
+    The MNIST and Fashion-MNIST network of [RAR] (truncated normal kernels, constant
+    biases); a plain Functional model that `keras.models.load_model` reads without this
+    project.
+
+    Args:
+      num_classes: number of logits.
+      input_shape: [H, W, C] of an image; pixels in [0, 1].
+      kernel_stddev: standard deviation of the truncated normal kernels.
+      bias: the constant that all biases start from.
+      seed: of the kernels; layer i draws from `seed + i`.
+      name: of the model.
+
+    Returns:
+      A Keras model from images [B, H, W, C] to logits [B, num_classes].
+
+    Raises:
+      ValueError: fewer than two classes, or an image too small for two poolings.
+    """
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be >= 2. Received: num_classes={num_classes}")
+    if len(input_shape) != 3 or min(input_shape[:2]) < 4:
+        raise ValueError(
+            "input_shape must be (height, width, channels) with height and width >= 4. "
+            f"Received: input_shape={input_shape}"
+        )
+
+    def initializers(layer):
+        return {
+            "kernel_initializer": keras.initializers.TruncatedNormal(
+                stddev=kernel_stddev, seed=seed + layer
+            ),
+            "bias_initializer": keras.initializers.Constant(bias),
+        }
+
+    layers = keras.layers
+    image = keras.Input(input_shape, name="image")
+    h = layers.Conv2D(32, 5, padding="same", activation="relu", name="conv1", **initializers(0))(
+        image
+    )
+    h = layers.MaxPooling2D(2, padding="same", name="pool1")(h)
+    h = layers.Conv2D(64, 5, padding="same", activation="relu", name="conv2", **initializers(1))(h)
+    h = layers.MaxPooling2D(2, padding="same", name="pool2")(h)
+    h = layers.Flatten(name="flatten")(h)
+    h = layers.Dense(1024, activation="relu", name="dense1", **initializers(2))(h)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits", **initializers(3))(h)
+    return keras.Model(image, logits, name=name)

@@ -1,0 +1,98 @@
+"""An objective: a loss, a term about attributions, and what the adversary ascends."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from rar_tf.attribution import cross_entropy
+
+
+class Batch(NamedTuple):
+    """Images [B, H, W, C] in [0, 1], labels [B], and target maps [B, ...] if given."""
+
+    image: tf.Tensor
+    label: tf.Tensor
+    target_map: tf.Tensor | None = None
+
+
+# (classifier, batch, x_adv) -> [B]
+Term = Callable[[keras.Model, Batch, tf.Tensor], tf.Tensor]
+
+
+class Parts(NamedTuple):
+    """Per example [B], in nats: total = loss + weight * term."""
+
+    total: tf.Tensor
+    loss: tf.Tensor
+    term: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """`l(base) + weight * max term(x_adv)`, per example  [RAR eq. 4; FAR eq. 5, 6].
+
+    Attributes:
+      base: "clean" for l(x) + weight * max term, "adversarial" for
+        max { l(x_adv) + weight * term }.
+      term: what training adds; None for the loss alone.
+      weight: lambda (clean) or beta (adversarial), >= 0.
+      search: a cheaper surrogate of the term for the adversary; None takes the term.
+      attacked: whether there is an inner maximization at all.
+      flat_at_x: what the adversary ascends has zero gradient at x_adv = x.
+    """
+
+    base: str = "clean"
+    term: Term | None = None
+    weight: float = 0.0
+    search: Term | None = None
+    attacked: bool = True
+    flat_at_x: bool = False
+
+    def __post_init__(self):
+        if self.base not in ("clean", "adversarial"):
+            raise ValueError(f'base must be "clean" or "adversarial". Received: base={self.base!r}')
+        if not 0 <= self.weight < float("inf"):
+            raise ValueError(f"weight must be finite and >= 0. Received: weight={self.weight}")
+        if self.term is None and self.weight > 0:
+            raise ValueError(
+                f"weight must be 0 where there is no term. Received: weight={self.weight}"
+            )
+
+    def score(self, classifier: keras.Model, batch: Batch) -> Callable[[tf.Tensor], tf.Tensor]:
+        """What the adversary ascends: x_adv -> [B]."""
+        search = self.search or self.term
+
+        def score(x_adv):
+            if self.base == "clean":
+                return search(classifier, batch, x_adv)
+            value = cross_entropy(classifier(x_adv, training=False), batch.label)
+            if search is None or self.weight == 0:
+                return value
+            return value + self.weight * search(classifier, batch, x_adv)
+
+        return score
+
+    def __call__(
+        self, classifier: keras.Model, batch: Batch, x_adv: tf.Tensor, training: bool = False
+    ) -> Parts:
+        """The objective at a given x_adv, differentiable by the weights.
+
+        Args:
+          classifier: images -> logits.
+          batch: images, labels and target maps.
+          x_adv: [B, H, W, C], held fixed.
+          training: whether the classifier's own loss runs in training mode (dropout, batch
+            statistics); attributions never do.
+
+        Returns:
+          Parts, per example.
+        """
+        point = batch.image if self.base == "clean" else x_adv
+        loss = cross_entropy(classifier(point, training=training), batch.label)
+        if self.term is None or self.weight == 0:
+            return Parts(loss, loss, tf.zeros_like(loss))
+        term = self.term(classifier, batch, x_adv)
+        return Parts(loss + self.weight * term, loss, term)

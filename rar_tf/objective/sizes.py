@@ -1,0 +1,41 @@
+"""Size functions s(.) of an attribution [B, ...] -> [B]  [RAR sec. 3.1, 4]."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+SizeFn = Callable[[tf.Tensor], tf.Tensor]
+
+
+def _flat(attribution):
+    return tf.reshape(attribution, [tf.shape(attribution)[0], -1])
+
+
+def l1(attribution: tf.Tensor) -> tf.Tensor:
+    """||a||_1, which lets attributions not cancel: s of IG-NORM [RAR sec. 4]."""
+    return tf.reduce_sum(tf.abs(_flat(attribution)), -1)
+
+
+def total(attribution: tf.Tensor) -> tf.Tensor:
+    """sum_i a_i, by completeness the change of the output: recovers Madry [RAR Prop. 1]."""
+    return tf.reduce_sum(_flat(attribution), -1)
+
+
+def abs_total(attribution: tf.Tensor) -> tf.Tensor:
+    """|sum_i a_i|, by completeness the size of the change of the output [RAR Prop. 3]."""
+    return tf.abs(total(attribution))
+
+
+def lq_power(q: float) -> SizeFn:
+    """a -> ||a||_q^q = sum_i |a_i|^q  [RAR Prop. 2, DL92].
+
+    Raises:
+      ValueError: q < 1, for which this is no power of a norm.
+    """
+    if not q >= 1:
+        raise ValueError(f"q must be >= 1. Received: q={q}")
+
+    def size(attribution):
+        return tf.reduce_sum(tf.abs(_flat(attribution)) ** q, -1)
+
+    return size
