@@ -1,0 +1,5 @@
+"""Robust Attribution Regularization in Keras 3 and TensorFlow."""
+
+from rar_tf.version import __version__
+
+__all__ = ["__version__"]
