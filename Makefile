@@ -1,0 +1,51 @@
+# make train   trains on Fashion-MNIST with IG-NORM; the variables below change that
+# make test    lint, types and tests, as CI runs them
+# make lint | format | build-files | clean
+
+DATASET ?= fashion_mnist
+OBJECTIVE ?= ig_norm
+# Passed on only when set: MAX_STEPS, WORKDIR, and ARGS as they are written.
+MAX_STEPS ?=
+WORKDIR ?=
+ARGS ?=
+# The interpreter that makes .venv; found by scripts/make_venv.sh when empty.
+PYTHON ?=
+export PYTHON
+
+BIN := .venv/bin
+READY := .venv/ready
+FLAGS = --dataset=$(DATASET) --objective=$(OBJECTIVE) \
+	$(if $(MAX_STEPS),--max_steps=$(MAX_STEPS)) $(if $(WORKDIR),--workdir=$(WORKDIR)) $(ARGS)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: train test lint types format build-files clean
+
+train: $(READY)
+	@scripts/get_data.sh $(DATASET) $(ARGS)
+	$(BIN)/python -m train.main $(strip $(FLAGS))
+
+test: lint types
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+build-files: $(READY)
+	$(BIN)/python scripts/gen_build.py
+
+$(READY): requirements.txt scripts/make_venv.sh
+	@scripts/make_venv.sh .venv requirements.txt
+	@touch $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
