@@ -1,0 +1,127 @@
+"""Batches of a split: shuffled and endless for training, in order for evaluation."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from rar_tf.datasets.splits import Examples
+
+
+def step_indices(step: int, *, size: int, batch_size: int, seed: int) -> np.ndarray:
+    """Indices of the examples in the batch of one step.
+
+    The training stream is the concatenation of one permutation of the split per epoch;
+    step s takes its positions s * B .. s * B + B - 1. Every example is drawn once per
+    epoch, and a batch may straddle two epochs.
+
+    Args:
+      step: s >= 0.
+      size: number of examples N in the split.
+      batch_size: B.
+      seed: any non-negative integer.
+
+    Returns:
+      int64 [B], a pure function of the arguments.
+    """
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs, offsets = np.divmod(positions, size)
+    indices = np.empty(batch_size, np.int64)
+    for epoch in np.unique(epochs):
+        inside = epochs == epoch
+        indices[inside] = _permutation(seed, int(epoch), size)[offsets[inside]]
+    return indices
+
+
+def training_batches(
+    split: Examples, *, batch_size: int, seed: int, steps: int, first_step: int = 0
+) -> tf.data.Dataset:
+    """Shuffled batches of the steps first_step .. first_step + steps - 1.
+
+    The batch of step s depends on (split, batch_size, seed, s) alone, so a run resumed
+    at `first_step` sees the batches that an uninterrupted run would have seen.
+
+    Args:
+      split: examples to draw from.
+      batch_size: B; every batch has exactly B examples.
+      seed: of the epochs' permutations, non-negative.
+      steps: number of batches.
+      first_step: step of the first batch.
+
+    Returns:
+      Dataset of (x [B, H, W, C] float32, pixels in [0, 1]; y [B] int32).
+
+    Raises:
+      ValueError: if the split is None or empty, or a number is out of range.
+    """
+    _check(split, batch_size)
+    for name, value, least in (
+        ("seed", seed, 0),
+        ("steps", steps, 1),
+        ("first_step", first_step, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be >= {least}. Received: {name}={value}")
+
+    def indices(step: np.ndarray) -> np.ndarray:
+        return step_indices(int(step), size=len(split), batch_size=batch_size, seed=seed)
+
+    steps_ds = tf.data.Dataset.range(first_step, first_step + steps)
+    index_ds = steps_ds.map(lambda step: tf.numpy_function(indices, [step], tf.int64))
+    return _read(split, index_ds, batch_size)
+
+
+def ordered_batches(split: Examples, batch_size: int) -> tf.data.Dataset:
+    """All examples in order; the last batch holds what is left.
+
+    Args:
+      split: examples to go through.
+      batch_size: B.
+
+    Returns:
+      Dataset of (x [<= B, H, W, C] float32, pixels in [0, 1]; y [<= B] int32).
+
+    Raises:
+      ValueError: if the split is None or empty, or `batch_size` < 1.
+    """
+    _check(split, batch_size)
+    index_ds = tf.data.Dataset.range(len(split)).batch(batch_size)
+    return _read(split, index_ds, None)
+
+
+def to_unit(images: np.ndarray) -> np.ndarray:
+    """uint8 [...] -> float32 [...] in [0, 1]: exactly `images / float32(255)`."""
+    return images / np.float32(255)
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(size)
+
+
+def _check(split: Examples | None, batch_size: int) -> None:
+    if split is None:
+        raise ValueError(
+            "split must hold examples. Received: split=None "
+            "(ImageData.require says what its source lacks)"
+        )
+    if not len(split):
+        raise ValueError("split must hold examples. Received: an empty split")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be >= 1. Received: batch_size={batch_size}")
+
+
+def _read(split: Examples, index_ds: tf.data.Dataset, rows: int | None) -> tf.data.Dataset:
+    images, _ = split.read(np.arange(1))
+
+    # Division in numpy: a TensorFlow graph may turn it into a product with 1 / 255, which
+    # differs in the last bit.
+    def read(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pixels, labels = split.read(indices)
+        return to_unit(pixels), labels
+
+    def shaped(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, y = tf.numpy_function(read, [indices], (tf.float32, tf.int32))
+        return tf.ensure_shape(x, (rows, *images.shape[1:])), tf.ensure_shape(y, (rows,))
+
+    return index_ds.map(shaped, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

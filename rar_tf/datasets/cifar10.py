@@ -1,0 +1,113 @@
+"""CIFAR-10: TFDS, or the archive of the binary version placed by hand."""
+
+import os
+import pathlib
+import tarfile
+import zlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from rar_tf.datasets import tfds_source
+from rar_tf.datasets.splits import ImageData, Split
+
+ARCHIVE = "cifar-10-binary.tar.gz"
+URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+VALIDATION = 5_000
+
+_CLASS_NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+_MEMBERS = {
+    "train": tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)),
+    "test": ("cifar-10-batches-bin/test_batch.bin",),
+}
+IMAGES_PER_MEMBER = 10_000
+_RECORD = 1 + 3 * 32 * 32
+
+
+def load_cifar10(
+    *, data_dir: str | os.PathLike | None, manual_dir: str | os.PathLike | None
+) -> ImageData:
+    """CIFAR-10; validation is the last 5,000 of the 50,000 training images.
+
+    Args:
+      data_dir: of TFDS; None for its default.
+      manual_dir: folder of `cifar-10-binary.tar.gz`. The python version of the archive is
+        not read: unpickling a download would run whatever is in it.
+
+    Raises:
+      FileNotFoundError: if no source works; names the ways out.
+      ValueError: if the archive is truncated or holds other files.
+    """
+    if manual_dir is not None:
+        path = pathlib.Path(manual_dir) / ARCHIVE
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing. Expected: the archive of {URL}")
+        return _image_data(f"archive {path}", _from_archive(path))
+    builder = tfds.builder("cifar10", data_dir=data_dir)
+    verb = "prepared TFDS copy in" if builder.is_prepared() else "downloaded by TFDS to"
+    try:
+        tfds_source.prepare(builder)
+    except ConnectionError as error:
+        raise FileNotFoundError(
+            f"cifar10 was not found. Ways out: (1) a network, or a copy that TFDS prepared, in "
+            f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding "
+            f"{ARCHIVE} from {URL}"
+        ) from error
+    halves = {half: Split(*tfds_source.read_in_file_order(builder, half)) for half in _MEMBERS}
+    return _image_data(f"{verb} {builder.data_dir}", halves)
+
+
+def _from_archive(path: pathlib.Path) -> dict[str, Split]:
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            return {
+                half: _decode(b"".join(_member(archive, path, name) for name in names), path)
+                for half, names in _MEMBERS.items()
+            }
+    except (EOFError, tarfile.TarError, zlib.error, OSError) as error:
+        raise ValueError(
+            f"{path} must be the complete archive of {URL}. Received: "
+            f"{path.stat().st_size} bytes, truncated or corrupted ({error})"
+        ) from error
+
+
+def _member(archive: tarfile.TarFile, path: pathlib.Path, name: str) -> bytes:
+    try:
+        file = archive.extractfile(name)
+    except KeyError:
+        file = None
+    content = file.read() if file else b""
+    if len(content) != IMAGES_PER_MEMBER * _RECORD:
+        raise ValueError(
+            f"{path} must hold {name} of {IMAGES_PER_MEMBER * _RECORD} bytes, as the archive "
+            f"of {URL} does. Received: {f'{len(content)} bytes' if file else 'no such member'}"
+        )
+    return content
+
+
+def _decode(content: bytes, path: pathlib.Path) -> Split:
+    # A record is the label and the red, green and blue planes, row by row.
+    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
+    if records[:, 0].max() > 9:
+        raise ValueError(
+            f"{path} must hold labels 0 .. 9, as the archive of {URL} does. "
+            f"Received: label {records[:, 0].max()}"
+        )
+    planes = records[:, 1:].reshape(-1, 3, 32, 32)
+    images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+    return Split(images, records[:, 0].astype(np.int32))
+
+
+def _image_data(source: str, halves: dict[str, Split]) -> ImageData:
+    return ImageData(
+        name="cifar10",
+        num_classes=10,
+        image_shape=(32, 32, 3),
+        class_names=_CLASS_NAMES,
+        source=source,
+        train=halves["train"].part(None, -VALIDATION),
+        validation=halves["train"].part(-VALIDATION, None),
+        test=halves["test"],
+    )

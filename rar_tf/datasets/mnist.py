@@ -1,0 +1,115 @@
+"""MNIST and Fashion-MNIST: TFDS, a system copy, or IDX files placed by hand."""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from rar_tf.datasets import idx, tfds_source
+from rar_tf.datasets.splits import ImageData, Split
+
+VALIDATION = 5_000
+
+_CLASS_NAMES = {
+    "mnist": tuple(str(digit) for digit in range(10)),
+    "fashion_mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+}  # fmt: skip
+# Debian's package dataset-fashion-mnist installs here; MNIST has no such package.
+SYSTEM_FOLDERS = {"fashion_mnist": pathlib.Path("/usr/share/datasets/fashion-mnist")}
+
+
+def load_mnist(
+    name: str, *, data_dir: str | os.PathLike | None, manual_dir: str | os.PathLike | None
+) -> ImageData:
+    """MNIST or Fashion-MNIST; validation is the last 5,000 of the 60,000 training images.
+
+    Sources, first that is there: `manual_dir` (which is never passed over when given), a
+    copy in `data_dir` that TFDS prepared earlier, a system copy, a download by TFDS. The
+    contents are checked against the digests of the published files whatever the source.
+
+    Args:
+      name: "mnist" or "fashion_mnist".
+      data_dir: of TFDS; None for its default.
+      manual_dir: folder of the IDX files, .gz or plain. One pair of files will do: the
+        splits of the other are None.
+
+    Raises:
+      FileNotFoundError: if no source works; names the ways out.
+      ValueError: if a file is truncated, corrupted, or another data set's.
+    """
+    if manual_dir is not None:
+        return _from_folder(name, pathlib.Path(manual_dir), "IDX files in manual_dir")
+    builder = tfds.builder(name, data_dir=data_dir)
+    if builder.is_prepared():
+        return _from_tfds(name, builder, "prepared TFDS copy in")
+    system = SYSTEM_FOLDERS.get(name)
+    if system is not None and all(idx.find(system, part) for part in idx.FILES):
+        return _from_folder(name, system, "system copy of the IDX files in")
+    try:
+        tfds_source.prepare(builder)
+    except ConnectionError as error:
+        raise FileNotFoundError(_ways_out(name, builder, error)) from error
+    return _from_tfds(name, builder, "downloaded by TFDS to")
+
+
+def _ways_out(name: str, builder: tfds.core.DatasetBuilder, error: ConnectionError) -> str:
+    files = ", ".join(f"{spec.file_name}.gz" for spec in idx.FILES.values())
+    ways = (
+        f"{name} was not found. Ways out: (1) a network, or a copy that TFDS prepared, in "
+        f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding {files}, "
+        "compressed or not"
+    )
+    if name in SYSTEM_FOLDERS:
+        ways += "; (3) on Debian or Ubuntu, `apt-get install dataset-fashion-mnist`"
+    return ways
+
+
+def _from_folder(name: str, folder: pathlib.Path, source: str) -> ImageData:
+    paths = {part: idx.find(folder, part) for part in idx.FILES}
+    halves = {}
+    for half in ("train", "test"):
+        image_path, label_path = paths[f"{half}_images"], paths[f"{half}_labels"]
+        if image_path and label_path:
+            halves[half] = _split(
+                idx.read(image_path, f"{half}_images", name),
+                idx.read(label_path, f"{half}_labels", name),
+            )
+    absent = [f"{idx.FILES[part].file_name}.gz" for part, path in paths.items() if not path]
+    missing = f"Missing in {folder}: {', '.join(absent)} (compressed or not)" if absent else ""
+    if not halves:
+        raise FileNotFoundError(f"{name} needs the IDX images and labels. {missing}")
+    return _image_data(name, f"{source} {folder}", halves, missing)
+
+
+def _from_tfds(name: str, builder: tfds.core.DatasetBuilder, source: str) -> ImageData:
+    halves = {}
+    for half in ("train", "test"):
+        images, labels = tfds_source.read_in_file_order(builder, half)
+        origin = f"{builder.data_dir} ({half})"
+        idx.verify(idx.encode(images[..., 0]), f"{half}_images", name, origin)
+        idx.verify(idx.encode(labels.astype(np.uint8)), f"{half}_labels", name, origin)
+        halves[half] = Split(images, labels)
+    return _image_data(name, f"{source} {builder.data_dir}", halves, "")
+
+
+def _split(images: np.ndarray, labels: np.ndarray) -> Split:
+    return Split(images[..., np.newaxis], labels.astype(np.int32))
+
+
+def _image_data(name: str, source: str, halves: dict[str, Split], missing: str) -> ImageData:
+    whole = halves.get("train")
+    return ImageData(
+        name=name,
+        num_classes=10,
+        image_shape=(28, 28, 1),
+        class_names=_CLASS_NAMES[name],
+        source=source,
+        train=whole and whole.part(None, -VALIDATION),
+        validation=whole and whole.part(-VALIDATION, None),
+        test=halves.get("test"),
+        missing=missing,
+    )

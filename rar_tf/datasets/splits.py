@@ -1,0 +1,102 @@
+"""What a data set is: images, labels, and which source they came from."""
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+
+class Examples(Protocol):
+    """Anything that batches are drawn from: a length, labels, and a read by index."""
+
+    labels: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (images uint8 [n, H, W, C], labels int32 [n]) of `indices` [n]."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Decoded examples held in memory.
+
+    Args:
+      images: [N, H, W, C] uint8.
+      labels: [N] int32.
+
+    Raises:
+      ValueError: if a shape or dtype is another, or the two lengths differ.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            raise ValueError(
+                "images must be uint8 [N, H, W, C]. "
+                f"Received: {self.images.dtype} {list(self.images.shape)}"
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int32:
+            raise ValueError(
+                f"labels must be int32 [{len(self.images)}]. "
+                f"Received: {self.labels.dtype} {list(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (images uint8 [n, H, W, C], labels int32 [n]) of `indices` [n]."""
+        return self.images[indices], self.labels[indices]
+
+    def part(self, start: int | None, stop: int | None) -> "Split":
+        """Returns the examples `start:stop` as a view."""
+        return Split(self.images[start:stop], self.labels[start:stop])
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData:
+    """An image classification data set.
+
+    Args:
+      name: as given to `load`.
+      num_classes: number of classes; labels are 0 .. num_classes - 1.
+      image_shape: (H, W, C).
+      class_names: one name per class.
+      source: a sentence that says where the images were read from.
+      train: examples to learn from, or None where the source has none.
+      validation: examples to choose by, none of them in `train`.
+      test: examples to report on.
+      missing: what is to be added to the source for the splits that are None.
+    """
+
+    name: str
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    source: str
+    train: Examples | None
+    validation: Examples | None
+    test: Examples | None
+    missing: str = ""
+
+    def require(self, split: str) -> Examples:
+        """Returns the split named "train", "validation" or "test".
+
+        Raises:
+          ValueError: if there is no such name.
+          FileNotFoundError: if this source has no such split; says what is missing.
+        """
+        if split not in ("train", "validation", "test"):
+            raise ValueError(
+                f'split must be "train", "validation" or "test". Received: split="{split}"'
+            )
+        examples = getattr(self, split)
+        if examples is None:
+            raise FileNotFoundError(
+                f"{self.name} has no {split} split here ({self.source}). {self.missing}".rstrip()
+            )
+        return examples
