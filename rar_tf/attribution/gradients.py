@@ -59,12 +59,14 @@ def integrated_gradients(
       [B, ...] in units of the output; differentiable once more.
 
     Raises:
-      ValueError: an unknown rule, steps < 1 or chunk < 1.
+      ValueError: an unknown rule, steps < 1, chunk < 1, or images that are integers.
     """
-    nodes, weights = map(tf.constant, nodes_and_weights(rule, steps))
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be >= 1 or None. Received: chunk={chunk}")
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+    if not x.dtype.is_floating:
+        raise ValueError(f"x must be floating, pixels in [0, 1]. Received: x.dtype={x.dtype.name}")
+    nodes, weights = (tf.cast(part, x.dtype) for part in nodes_and_weights(rule, steps))
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
     difference = x - start
     if chunk is None or chunk >= nodes.shape[0]:

@@ -23,11 +23,12 @@ Term = Callable[[keras.Model, Batch, tf.Tensor], tf.Tensor]
 
 
 class Parts(NamedTuple):
-    """Per example [B], in nats: total = loss + weight * term."""
+    """Per example [B]: total = loss + weight * term, with the logits the loss is of."""
 
     total: tf.Tensor
     loss: tf.Tensor
     term: tf.Tensor
+    logits: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +92,9 @@ class Objective:
           Parts, per example.
         """
         point = batch.image if self.base == "clean" else x_adv
-        loss = cross_entropy(classifier(point, training=training), batch.label)
+        logits = classifier(point, training=training)
+        loss = cross_entropy(logits, batch.label)
         if self.term is None or self.weight == 0:
-            return Parts(loss, loss, tf.zeros_like(loss))
+            return Parts(loss, loss, tf.zeros_like(loss), logits)
         term = self.term(classifier, batch, x_adv)
-        return Parts(loss + self.weight * term, loss, term)
+        return Parts(loss + self.weight * term, loss, term, logits)

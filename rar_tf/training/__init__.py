@@ -1,0 +1,22 @@
+"""How a classifier is trained: RobustModel for `fit`, presets and resumable runs."""
+
+from rar_tf.training.callbacks import Divergence
+from rar_tf.training.presets import Preset, resolve
+from rar_tf.training.robust_model import RobustModel
+from rar_tf.training.run import train
+from rar_tf.training.stopping import Interrupted
+from rar_tf.training.validation import Validation, Validator
+from rar_tf.training.workdir import Workdir, WorkdirError
+
+__all__ = [
+    "Divergence",
+    "Interrupted",
+    "Preset",
+    "RobustModel",
+    "Validation",
+    "Validator",
+    "Workdir",
+    "WorkdirError",
+    "resolve",
+    "train",
+]

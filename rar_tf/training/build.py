@@ -1,0 +1,103 @@
+"""Preset -> the objects of a run."""
+
+import inspect
+import pathlib
+
+import keras
+
+from rar_tf.attack import Attack, LpBall
+from rar_tf.models import build
+from rar_tf.objective import CATALOGUE, Objective
+from rar_tf.training.presets import Preset
+
+
+def objective(preset: Preset) -> Objective:
+    """The objective with those of the preset's settings that its constructor takes."""
+    constructor = CATALOGUE[preset.objective]
+    names = inspect.signature(constructor).parameters
+    settings = {name: getattr(preset, name) for name in names}
+    return constructor(**{name: value for name, value in settings.items() if value is not None})
+
+
+def attack(preset: Preset) -> Attack | None:
+    """The inner maximization; None where the preset has none."""
+    if preset.attack_steps is None:
+        return None
+    return Attack(
+        LpBall(norm=preset.norm, epsilon=preset.epsilon),
+        steps=preset.attack_steps,
+        step_size=preset.attack_step_size,
+    )
+
+
+def learning_rate(preset: Preset):
+    """A number or a Keras schedule by optimizer step."""
+    schedules = keras.optimizers.schedules
+    if preset.lr_schedule == "constant":
+        return preset.learning_rate
+    if preset.lr_schedule == "piecewise":
+        values = [preset.learning_rate * factor for factor in preset.lr_factors]
+        return schedules.PiecewiseConstantDecay(list(preset.lr_boundaries), values)
+    if preset.lr_schedule == "warmup_cosine":
+        # A short trial run keeps the shape of the schedule.
+        warmup = min(preset.warmup_steps, preset.max_steps // 10)
+        return schedules.CosineDecay(
+            0.0 if warmup else preset.learning_rate,
+            max(preset.max_steps - warmup, 1),
+            warmup_target=preset.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    raise ValueError(
+        "lr_schedule must be constant, piecewise or warmup_cosine. "
+        f"Received: lr_schedule={preset.lr_schedule!r}"
+    )
+
+
+def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
+    """Adam, or SGD with momentum 0.9."""
+    if preset.optimizer == "adam":
+        return keras.optimizers.Adam(learning_rate(preset), epsilon=preset.adam_epsilon)
+    if preset.optimizer == "momentum":
+        return keras.optimizers.SGD(learning_rate(preset), momentum=0.9)
+    raise ValueError(
+        f"optimizer must be adam or momentum. Received: optimizer={preset.optimizer!r}"
+    )
+
+
+def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
+    """The preset's architecture, at its initial weights or at those of a `.keras` file.
+
+    Raises:
+      ValueError: the file's model does not fit the data set.
+    """
+    if preset.init_from in ("scratch", "natural"):
+        return build(
+            preset.architecture,
+            num_classes=num_classes,
+            input_shape=image_shape,
+            seed=preset.seed,
+            weight_decay=preset.weight_decay,
+        )
+    model = load_classifier(preset.init_from)
+    if model.input_shape[1:] != tuple(image_shape) or model.output_shape[-1] != num_classes:
+        raise ValueError(
+            f"{preset.init_from} must map images {tuple(image_shape)} to {num_classes} logits for "
+            f"dataset={preset.dataset}. Received: a model from {model.input_shape[1:]} to "
+            f"{model.output_shape[-1]}"
+        )
+    return model
+
+
+def load_classifier(path: str | pathlib.Path) -> keras.Model:
+    """A Keras model from a `.keras` file; nothing in it is executed or unpickled.
+
+    Raises:
+      ValueError: no such file, or not a readable `.keras` file.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"expected a .keras file. Received: {path}, which does not exist")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ValueError(f"expected a .keras file. Received: {path}, unreadable: {error}") from error

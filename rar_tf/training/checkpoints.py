@@ -1,0 +1,99 @@
+"""Checkpoints: one file a checkpoint, whole or absent, holding all that a run resumes from."""
+
+import hashlib
+import io
+import pathlib
+import re
+import zipfile
+
+import numpy as np
+from absl import logging
+
+from rar_tf.training.robust_model import RobustModel
+from rar_tf.training.workdir import write_atomically
+
+_NAME = re.compile(r"step-(\d{8})\.npz")
+
+
+def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.Path:
+    """Writes weights and optimizer state at the current step; removes all but `keep` files.
+
+    Raises:
+      OSError: the file could not be written; the checkpoints before it are still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
+        leftover.unlink(missing_ok=True)
+    path = folder / f"step-{step(model):08d}.npz"
+    arrays = {key: np.asarray(variable) for key, variable in _variables(model).items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, digest=_digest(arrays), **arrays)
+    write_atomically(path, buffer.getbuffer())
+    for old in available(folder)[:-keep]:
+        old.unlink()
+    return path
+
+
+def restore_latest(folder: pathlib.Path, model: RobustModel) -> int:
+    """Restores the newest whole checkpoint; says which damaged ones it passed over.
+
+    Returns:
+      The step restored, 0 where there is none.
+
+    Raises:
+      ValueError: checkpoints exist, but none of them fits or is whole.
+    """
+    problems = []
+    for path in reversed(available(folder)):
+        try:
+            _restore(path, model)
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+            logging.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
+            problems.append(f"{path}: {error}")
+            continue
+        return step(model)
+    if problems:
+        raise ValueError("no checkpoint could be read:\n  " + "\n  ".join(problems))
+    return 0
+
+
+def available(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Checkpoint files, oldest first."""
+    return sorted(path for path in folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
+
+
+def step(model: RobustModel) -> int:
+    """Optimizer steps taken."""
+    return int(model.optimizer.iterations.numpy())
+
+
+def _variables(model):
+    groups = {"classifier": model.classifier.variables, "optimizer": model.optimizer.variables}
+    return {
+        f"{group}/{index:04d}": variable
+        for group, variables in groups.items()
+        for index, variable in enumerate(variables)
+    }
+
+
+def _digest(arrays):
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+    return digest.hexdigest()
+
+
+def _restore(path, model):
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    if str(arrays.pop("digest", "")) != _digest(arrays):
+        raise ValueError("its content does not match its digest")
+    variables = _variables(model)
+    if arrays.keys() != variables.keys():
+        raise ValueError(f"expected {len(variables)} variables, came {len(arrays)}")
+    for key, variable in variables.items():
+        if arrays[key].shape != tuple(variable.shape):
+            raise ValueError(f"{key}: expected {tuple(variable.shape)}, came {arrays[key].shape}")
+    for key, variable in variables.items():
+        variable.assign(arrays[key])

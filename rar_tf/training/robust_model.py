@@ -1,0 +1,136 @@
+"""RobustModel: a classifier, an objective and an attack under one `train_step`."""
+
+import keras
+import tensorflow as tf
+
+from rar_tf.attack import Attack
+from rar_tf.objective import Batch, Objective
+
+
+@keras.saving.register_keras_serializable("rar_tf")
+class RobustModel(keras.Model):
+    """Trains a Keras classifier by an `Objective`; `compile(optimizer)` and `fit` as usual.
+
+    min_theta mean_B { l(x) + weight * term(x_adv) },  x_adv = attack(score)   [RAR sec. 4]
+
+    The attack runs outside the weight tape; its starts are functions of (seed, step, row
+    in the global batch), so neither device count nor resuming changes them.
+
+    Attributes:
+      classifier: the plain Keras model, images [B, H, W, C] in [0, 1] -> logits: what is
+        saved, exported and served. It shares its weights with this model.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        objective: Objective,
+        attack: Attack | None = None,
+        *,
+        seed: int = 0,
+        name: str = "robust_model",
+    ):
+        """
+        Args:
+          classifier: images -> logits (no softmax at its end).
+          objective: what is minimized.
+          attack: the inner maximization; None only for an objective without one.
+          seed: of the attack's random starts.
+          name: of the model.
+
+        Raises:
+          ValueError: an attack is missing, or cannot move from the start it is given.
+        """
+        super().__init__(name=name)
+        if objective.attacked and attack is None:
+            raise ValueError("this objective needs an attack. Received: attack=None")
+        if objective.attacked and objective.flat_at_x and not attack.random_start:
+            raise ValueError(
+                "this objective's score has a zero gradient at x_adv = x: the attack needs "
+                "random_start=True. Received: random_start=False"
+            )
+        self.classifier = classifier
+        self.objective = objective
+        self.attack = attack
+        self.seed = seed
+        names = ("loss", "term", "accuracy", "gradient_norm")
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+
+    def call(self, inputs, training=False):
+        """Logits of the classifier."""
+        return self.classifier(inputs, training=training)
+
+    def compile(self, optimizer="adam", **options):
+        """As `keras.Model.compile`; without XLA, whose second gradient of max pooling is wrong."""
+        super().compile(optimizer=optimizer, **{"jit_compile": False, **options})
+
+    def find_adversary(self, batch: Batch) -> tf.Tensor:
+        """x_adv [B, H, W, C] for this replica's part of the batch at the current step."""
+        if not self.objective.attacked:
+            return batch.image
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return self.attack(
+            self.objective.score(self.classifier, batch),
+            batch.image,
+            seed=tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)]),
+            first_row=replica * tf.shape(batch.image)[0],
+            flat_at_x=self.objective.flat_at_x,
+        )
+
+    def train_step(self, data):
+        """One step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""
+        batch = _unpack(data)
+        x_adv = self.find_adversary(batch)
+        with tf.GradientTape() as tape:
+            parts = self.objective(self.classifier, batch, x_adv, training=True)
+            loss = tf.nn.compute_average_loss(parts.total)
+            if self.losses:
+                loss += tf.nn.scale_regularization_loss(tf.add_n(self.losses))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self.trackers["loss"].update_state(parts.total)
+        self.trackers["term"].update_state(parts.term)
+        self.trackers["accuracy"].update_state(self._correct(batch, parts))
+        self.trackers["gradient_norm"].update_state(tf.linalg.global_norm(gradients))
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        """Natural loss (nats) and accuracy."""
+        batch = _unpack(data)
+        parts = Objective(attacked=False)(self.classifier, batch, batch.image)
+        self.trackers["loss"].update_state(parts.total)
+        self.trackers["accuracy"].update_state(_hits(parts.logits, batch.label))
+        return {name: self.trackers[name].result() for name in ("loss", "accuracy")}
+
+    def _correct(self, batch, parts):
+        """Whether the unperturbed images are classified correctly [B]."""
+        if self.objective.base == "clean":
+            return _hits(parts.logits, batch.label)
+        return _hits(self.classifier(batch.image, training=False), batch.label)
+
+
+def _hits(logits, labels):
+    return tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
+
+
+def _unpack(data) -> Batch:
+    """Keras' (x, y) as a Batch.
+
+    Raises:
+      ValueError: sample weights, or labels that are not class numbers [B].
+    """
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    if weight is not None:
+        raise ValueError("batches must be (x, y). Received: sample weights")
+    if y is None:
+        raise ValueError("batches must be (x, y). Received: no labels")
+    if y.shape.rank == 2 and y.shape[1] == 1:
+        y = tf.squeeze(y, 1)
+    if y.shape.rank != 1:
+        raise ValueError(
+            f"labels must be class numbers of shape [B], not one-hot. Received: shape={y.shape}"
+        )
+    label = tf.cast(y, tf.int32)
+    if isinstance(x, dict):
+        return Batch(tf.cast(x["image"], tf.float32), label, x.get("target_map"))
+    return Batch(tf.cast(x, tf.float32), label)

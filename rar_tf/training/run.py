@@ -1,0 +1,167 @@
+"""One run: a preset, a folder and a data set -> a trained classifier; resumable at any moment."""
+
+import dataclasses
+import os
+import pathlib
+
+import keras
+import numpy as np
+from absl import logging
+
+from rar_tf.datasets import ImageData, Split, ordered_batches, training_batches
+from rar_tf.training import build, checkpoints
+from rar_tf.training.callbacks import (
+    Checkpoints,
+    GuardFinite,
+    Progress,
+    Validate,
+    read_metrics,
+)
+from rar_tf.training.presets import Preset, resolve
+from rar_tf.training.robust_model import RobustModel
+from rar_tf.training.stopping import Interrupted, StopRequest
+from rar_tf.training.validation import Validator
+from rar_tf.training.workdir import Workdir
+
+NUM_VALIDATION_IMAGES = 512
+_VALIDATION_BATCH = 128
+
+
+def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
+    """Trains, or goes on training, until `preset.max_steps`; then writes model.keras.
+
+    The batch and the random starts of a step are functions of (seed, step) alone, so that
+    a run killed at any moment ends, after the same call, with the weights of one that was
+    not (bit for bit on the same CPU and thread count).
+
+    Args:
+      preset: all settings.
+      workdir: the run's folder.
+      data: a data set with training and validation images.
+
+    Returns:
+      The classifier, images [B, H, W, C] in [0, 1] -> logits.
+
+    Raises:
+      WorkdirError: the folder holds another preset or cannot be written.
+      Interrupted: Ctrl-C or SIGTERM; all is saved.
+      Divergence: a non-finite loss or gradient.
+      ValueError: settings that do not fit the data.
+    """
+    _check_data(preset, data)
+    workdir.claim(preset)
+    start = preset
+    if preset.init_from == "natural":
+        natural = _natural_start(preset)
+        train(natural, workdir.natural, data)
+        start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
+    if workdir.model.exists():
+        logging.info("%s: already trained, %s", preset.objective, workdir.model)
+        return build.load_classifier(workdir.model)
+    classifier = build.classifier(start, data.num_classes, data.image_shape)
+    model = RobustModel(
+        classifier, build.objective(preset), build.attack(preset), seed=preset.seed
+    )
+    model.compile(build.optimizer(preset))
+    model.optimizer.build(model.trainable_variables)
+    fit(model, preset, workdir, data)
+    save_classifier(classifier, workdir.model)
+    return classifier
+
+
+def fit(model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData) -> None:
+    """`model.fit` from the latest checkpoint to `preset.max_steps`."""
+    first_step = checkpoints.restore_latest(workdir.checkpoints, model)
+    if first_step:
+        logging.info("%s: resuming at step %d", preset.objective, first_step)
+    if first_step >= preset.max_steps:
+        return
+    batches = training_batches(
+        data.require("train"),
+        batch_size=preset.batch_size,
+        seed=preset.seed,
+        first_step=first_step,
+        steps=preset.max_steps - first_step,
+    )
+    with StopRequest() as stop:
+        progress = Progress(preset.objective, first_step, preset.max_steps, preset.batch_size)
+        callbacks = [
+            GuardFinite(workdir.checkpoints),
+            _validate(model, preset, workdir, data, first_step),
+            Checkpoints(workdir.checkpoints, preset.checkpoint_every, preset.max_steps, stop),
+            progress,
+        ]
+        try:
+            model.fit(
+                batches,
+                epochs=1,
+                steps_per_epoch=preset.max_steps - first_step,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        finally:
+            progress.close()
+        reached = checkpoints.step(model)
+        if stop.signum is not None and reached < preset.max_steps:
+            raise Interrupted(
+                stop.signum,
+                f"stopped at step {reached} of {preset.max_steps}, all saved in {workdir.root}; "
+                "the same command goes on from there",
+            )
+
+
+def save_classifier(classifier: keras.Model, path: pathlib.Path) -> None:
+    """Writes a `.keras` file that is either whole or not there."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        classifier.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def summary(workdir: Workdir) -> dict[str, dict]:
+    """First and last row of the run's validations."""
+    rows = read_metrics(workdir.metrics)
+    return {"start": rows[0], "end": rows[-1]} if rows else {}
+
+
+def _natural_start(preset: Preset) -> Preset:
+    return resolve(
+        preset.dataset,
+        "natural",
+        "fast",
+        seed=preset.seed,
+        architecture=preset.architecture,
+        max_steps=preset.natural_steps,
+    )
+
+
+def _validate(model, preset, workdir, data, first_step):
+    validation = data.require("validation")
+    subset = Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
+    # A natural model is measured under the data set's own threat.
+    reference = resolve(preset.dataset, "madry")
+    return Validate(
+        Validator(
+            model.classifier,
+            norm=preset.norm or reference.norm,
+            epsilon=reference.epsilon if preset.epsilon is None else preset.epsilon,
+        ),
+        ordered_batches(subset, _VALIDATION_BATCH),
+        every=preset.validate_every,
+        first_step=first_step,
+        max_steps=preset.max_steps,
+        metrics=workdir.metrics,
+        tensorboard=workdir.tensorboard,
+    )
+
+
+def _check_data(preset, data):
+    data.require("validation")
+    count = len(data.require("train"))
+    if preset.batch_size > count:
+        raise ValueError(
+            f"batch_size must be <= {count}, the number of training images. "
+            f"Received: batch_size={preset.batch_size}"
+        )

@@ -1,0 +1,114 @@
+"""The folder of a run: where each file lies, and that one folder means one preset."""
+
+import dataclasses
+import json
+import logging as std_logging
+import os
+import pathlib
+
+from absl import logging
+
+from rar_tf.training.presets import Preset, differences
+
+
+class WorkdirError(Exception):
+    """The folder cannot hold this run; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """Paths of a run.
+
+    preset.json, train.log, metrics.csv, checkpoints/, tensorboard/, model.keras,
+    export/1/, and natural/ (the workdir of the natural start).
+    """
+
+    root: pathlib.Path
+
+    @property
+    def preset(self) -> pathlib.Path:
+        """The resolved preset, JSON."""
+        return self.root / "preset.json"
+
+    @property
+    def log(self) -> pathlib.Path:
+        """What the run said."""
+        return self.root / "train.log"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """One row a validation."""
+        return self.root / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Folder of checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """Folder of TensorBoard events."""
+        return self.root / "tensorboard"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The trained classifier, a plain Keras file; exists once training is complete."""
+        return self.root / "model.keras"
+
+    @property
+    def export(self) -> pathlib.Path:
+        """SavedModel, version 1."""
+        return self.root / "export" / "1"
+
+    @property
+    def natural(self) -> "Workdir":
+        """The natural start's own run."""
+        return Workdir(self.root / "natural")
+
+    def claim(self, preset: Preset) -> None:
+        """Creates the folder for this preset, or checks that it is this preset's.
+
+        Raises:
+          WorkdirError: it holds a run with another preset, or cannot be written.
+        """
+        wanted = json.loads(to_json(preset))
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.preset.exists():
+                write_atomically(self.preset, to_json(preset).encode())
+                return
+            found = json.loads(self.preset.read_text())
+        except OSError as error:
+            raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
+        except ValueError as error:
+            raise WorkdirError(f"{self.preset} is not a preset: {error}") from error
+        if found != wanted:
+            lines = "\n  ".join(differences(found, wanted))
+            raise WorkdirError(
+                f"workdir {self.root} holds a run with another preset; choose another --workdir, "
+                f"or repeat its settings to go on with it. It has -> you asked for:\n  {lines}"
+            )
+
+    def log_to_file(self) -> None:
+        """Appends what absl logs to train.log as well."""
+        handler = std_logging.FileHandler(self.log)
+        handler.setFormatter(logging.PythonFormatter())
+        logging.get_absl_logger().addHandler(handler)
+
+
+def to_json(preset: Preset) -> str:
+    """The preset as JSON text."""
+    return json.dumps(dataclasses.asdict(preset), indent=2) + "\n"
+
+
+def write_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file that is either whole or not there, whatever happens meanwhile."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

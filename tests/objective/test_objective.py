@@ -1,0 +1,133 @@
+"""Objectives: their parts, what their adversary ascends, degenerate weights, errors."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rar_tf.attack import Attack, LpBall
+from rar_tf.attribution import cross_entropy
+from rar_tf.objective import Batch, Objective, ig_norm, ig_sum_norm, madry, natural, sizes, terms
+from tests import oracles
+
+
+@pytest.fixture(scope="module")
+def setting():
+    classifier, x, y, start = oracles.golden_setting()
+    return classifier, Batch(tf.constant(x), tf.constant(y)), tf.constant(start)
+
+
+def losses(classifier, batch, x):
+    return cross_entropy(classifier(x), batch.label).numpy()
+
+
+def test_parts_add_up(setting):
+    classifier, batch, x_adv = setting
+    clean = ig_norm(0.7, ig_steps=4)(classifier, batch, x_adv)
+    adversarial = ig_sum_norm(0.7, ig_steps=4)(classifier, batch, x_adv)
+    np.testing.assert_allclose(clean.loss, losses(classifier, batch, batch.image), rtol=1e-6)
+    np.testing.assert_allclose(adversarial.loss, losses(classifier, batch, x_adv), rtol=1e-6)
+    np.testing.assert_allclose(clean.term, adversarial.term, rtol=1e-6)
+    for parts in (clean, adversarial):
+        np.testing.assert_allclose(parts.total, parts.loss + 0.7 * parts.term, rtol=1e-6)
+
+
+def test_weight_zero_is_natural_or_madry(setting):
+    classifier, batch, x_adv = setting
+    for with_term, without in ((ig_norm(0.0), natural()), (ig_sum_norm(0.0), madry())):
+        np.testing.assert_array_equal(
+            with_term(classifier, batch, x_adv).total, without(classifier, batch, x_adv).total
+        )
+
+
+def test_total_with_weight_one_is_madry(setting):
+    """[RAR Prop. 1]: by completeness l(x) + sum IG(x, x_adv) = l(x_adv)."""
+    classifier, batch, x_adv = setting
+    term = terms.loss_attribution(sizes.total, steps=50, rule="midpoint")
+    summed = Objective("clean", term, 1.0)(classifier, batch, x_adv).total
+    np.testing.assert_allclose(summed, madry()(classifier, batch, x_adv).total, atol=2e-3)
+
+
+def test_the_adversary_ascends_the_surrogate_and_not_the_term(setting):
+    classifier, batch, x_adv = setting
+    for objective, base in ((ig_norm(0.7, ig_steps=9, attack_ig_steps=2), 0.0),
+                            (ig_sum_norm(0.7, ig_steps=9, attack_ig_steps=2), 1.0)):
+        surrogate = terms.loss_attribution(sizes.l1, steps=2, rule="midpoint")
+        weight = 1.0 if base == 0 else 0.7
+        expected = base * losses(classifier, batch, x_adv) + weight * surrogate(
+            classifier, batch, x_adv
+        )
+        np.testing.assert_allclose(
+            objective.score(classifier, batch)(x_adv), expected, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("objective", [ig_norm(ig_steps=20), ig_sum_norm(1.0, ig_steps=20)])
+def test_theorem_3_on_a_linear_model(objective):
+    """[RAR Thm. 3]: l(x) + max ||IG||_1 = g(-y<w, x> + eps ||w||_1), for IG-NORM.
+
+    At the maximizer all entries of IG share one sign, so ||IG||_1 is the loss change and
+    the tolerance is that of the midpoint rule; IG-SUM-NORM then adds beta times the change
+    to the adversarial loss. The maximum is over all corners of the ball: ascent of
+    ||IG||_1 alone keeps the signs of its start.
+    """
+    random = np.random.default_rng(3)
+    weights = random.normal(size=(6, 2)).astype("float32")
+    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
+    classifier = lambda points, training=False: points @ weights  # noqa: E731
+    batch = Batch(tf.constant(x), tf.constant(y))
+    corners = 0.2 * np.array(list(itertools.product([-1, 1], repeat=6)), "float32")
+    values = [objective(classifier, batch, tf.constant(x + corner)).total for corner in corners]
+    w = weights[:, 1] - weights[:, 0]
+    robust = oracles.theorem_3_value(w, x, y, 0.2)
+    clean = oracles.theorem_3_value(w, x, y, 0.0)
+    expected = robust if objective.base == "clean" else robust + (robust - clean)
+    np.testing.assert_allclose(np.max(values, 0), expected, atol=1e-3)
+
+
+def test_attacks_reach_the_maximum_of_theorem_3_from_the_right_signs():
+    """A start in the orthant of the steepest loss leads each adversary to the maximum."""
+    random = np.random.default_rng(3)
+    weights = random.normal(size=(6, 2)).astype("float32")
+    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
+    classifier = lambda points, training=False: points @ weights  # noqa: E731
+    batch = Batch(tf.constant(x), tf.constant(y))
+    w = weights[:, 1] - weights[:, 0]
+    orthant = (-0.01 * np.sign(w) * (2 * y - 1)[:, None]).astype("float32")
+
+    class RightSigns(LpBall):
+        def start(self, x, seed, first_row=0):
+            return x + orthant
+
+    attack = Attack(RightSigns("inf", 0.2, bounds=None), steps=10, step_size=0.05)
+    for objective in (madry(), ig_norm(ig_steps=20)):
+        x_adv = attack(objective.score(classifier, batch), batch.image, seed=[0, 0])
+        np.testing.assert_allclose(
+            objective(classifier, batch, x_adv).total,
+            oracles.theorem_3_value(w, x, y, 0.2),
+            atol=1e-3,
+        )
+
+
+def test_only_ig_norm_is_flat_at_x(setting):
+    """||IG(x, x_adv)||_1 has no slope at x_adv = x; with the loss beside it there is one."""
+    classifier, batch, _ = setting
+    for objective in (ig_norm(), ig_sum_norm(), madry()):
+        with tf.GradientTape() as tape:
+            tape.watch(batch.image)
+            value = objective.score(classifier, Batch(tf.stop_gradient(batch.image), batch.label))(
+                tf.identity(batch.image)
+            )
+        slope = float(tf.reduce_max(tf.abs(tape.gradient(value, batch.image))))
+        assert (slope == 0) == objective.flat_at_x
+
+
+def test_errors():
+    with pytest.raises(ValueError, match='base must be "clean" or "adversarial".*base=\'dirty\''):
+        Objective("dirty")
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"weight must be finite and >= 0.*weight={weight}"):
+            ig_norm(weight)
+    with pytest.raises(ValueError, match="weight must be 0 where there is no term.*weight=1.0"):
+        Objective("clean", None, 1.0)

@@ -1,0 +1,120 @@
+"""Trains an attribution-robust classifier.
+
+    python -m train.main --dataset=fashion_mnist --objective=ig_norm
+
+Everything a run leaves lies in its workdir: preset.json, train.log, metrics.csv,
+checkpoints/, tensorboard/, and at the end model.keras, a plain Keras classifier. Stop with
+Ctrl-C and repeat the command to go on.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+from absl import app, flags, logging
+
+from rar_tf import datasets
+from rar_tf.objective import CATALOGUE
+from rar_tf.training import (
+    Divergence,
+    Interrupted,
+    Preset,
+    Workdir,
+    WorkdirError,
+    resolve,
+    train,
+)
+from rar_tf.training.estimate import estimate
+from rar_tf.training.run import summary
+from rar_tf.training.workdir import to_json
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("dataset", "fashion_mnist", f"One of {', '.join(datasets.names())}.")
+flags.DEFINE_string("objective", "ig_norm", f"One of {', '.join(CATALOGUE)}.")
+flags.DEFINE_string("schedule", "fast", "fast: minutes. paper: the original's hyperparameters.")
+flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OBJECTIVE.")
+flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
+flags.DEFINE_integer("seed", 0, "Of initial weights, data order and attack starts.")
+flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.")
+flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory, and stop.")
+
+# Overrides: None leaves the preset's value, so that 0 is respected.
+flags.DEFINE_integer("max_steps", None, "Optimizer steps.")
+flags.DEFINE_string("init_from", None, "scratch, natural (train it first) or a .keras file.")
+flags.DEFINE_string("architecture", None, "Name of a model.")
+flags.DEFINE_integer("batch_size", None, "Global batch size.")
+flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural start.")
+flags.DEFINE_string("optimizer", None, "adam or momentum.")
+flags.DEFINE_float("learning_rate", None, "Its peak.")
+flags.DEFINE_string("lr_schedule", None, "constant, warmup_cosine or piecewise.")
+flags.DEFINE_integer("warmup_steps", None, "Of warmup_cosine.")
+flags.DEFINE_float("weight_decay", None, "Factor of the L2 loss on kernels.")
+flags.DEFINE_float("epsilon", None, "Radius of the threat, in pixel units (pixels in [0, 1]).")
+flags.DEFINE_enum("norm", None, ["inf", "2"], "Norm of the threat.")
+flags.DEFINE_integer("attack_steps", None, "Steps of the inner maximization.")
+flags.DEFINE_float("attack_step_size", None, "Size of its steps, in pixel units.")
+flags.DEFINE_float("weight", None, "lambda or beta of the objective.")
+flags.DEFINE_integer("ig_steps", None, "m, the quadrature's intervals in the gradient step.")
+flags.DEFINE_integer("attack_ig_steps", None, "m in the attack.")
+flags.DEFINE_string("ig_rule", None, "left, right, midpoint, trapezoid or gauss_legendre.")
+flags.DEFINE_integer("chunk", None, "Nodes in memory at once in the gradient step.")
+flags.DEFINE_integer("validate_every", None, "Steps between validations.")
+flags.DEFINE_integer("checkpoint_every", None, "Steps between checkpoints.")
+
+_NAMED = ("dataset", "objective", "schedule", "seed")
+
+
+def preset_from_flags() -> Preset:
+    """The preset that the flags ask for."""
+    overrides = {
+        field.name: FLAGS[field.name].value
+        for field in dataclasses.fields(Preset)
+        if field.name not in _NAMED and field.name in FLAGS
+    }
+    if overrides["norm"] == "2":
+        overrides["norm"] = 2
+    return resolve(FLAGS.dataset, FLAGS.objective, FLAGS.schedule, seed=FLAGS.seed, **overrides)
+
+
+def run() -> None:
+    """One library call between reading flags and saying where everything is."""
+    preset = preset_from_flags()
+    print(to_json(preset), end="", flush=True)
+    data = datasets.load(preset.dataset, data_dir=FLAGS.data_dir, manual_dir=FLAGS.manual_dir)
+    if FLAGS.dry_run:
+        print(estimate(preset, data))
+        return
+    workdir = Workdir(pathlib.Path(FLAGS.workdir or f"runs/{preset.dataset}/{preset.objective}"))
+    workdir.claim(preset)
+    workdir.log_to_file()
+    logging.info("data: %s", data.source)
+    classifier = train(preset, workdir, data)
+    if FLAGS.export:
+        from rar_tf.serving import export
+
+        export(classifier, workdir.export)
+    for when, row in summary(workdir).items():
+        print(f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items()))
+    print(f"model: {workdir.model}")
+
+
+def main(argv):
+    """Exit status 0 only on success; 128 + signal where the run was asked to stop."""
+    if len(argv) > 1:
+        raise app.UsageError(f"expected flags only. Received: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.INFO)
+    try:
+        run()
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.signum)
+    except (ValueError, WorkdirError, Divergence, OSError) as error:
+        logging.debug("details", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    app.run(main)
