@@ -6,7 +6,7 @@ import pathlib
 import keras
 
 from rar_tf.attack import Attack, LpBall
-from rar_tf.models import build
+from rar_tf.models import build as build_model
 from rar_tf.objective import CATALOGUE, Objective
 from rar_tf.training.presets import Preset
 
@@ -71,7 +71,7 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
       ValueError: the file's model does not fit the data set.
     """
     if preset.init_from in ("scratch", "natural"):
-        return build(
+        return build_model(
             preset.architecture,
             num_classes=num_classes,
             input_shape=image_shape,

@@ -97,6 +97,7 @@ def fit(model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData) -
                 epochs=1,
                 steps_per_epoch=preset.max_steps - first_step,
                 callbacks=callbacks,
+                shuffle=False,  # the order is a function of (seed, step) already
                 verbose=0,
             )
         finally:
