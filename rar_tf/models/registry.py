@@ -8,7 +8,8 @@ from rar_tf.models.resnet import flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
 
 ARCHITECTURES = {
-    constructor.__name__: constructor for constructor in (small_cnn, gtsrb_resnet, flower_resnet, resnet18)
+    constructor.__name__: constructor
+    for constructor in (small_cnn, gtsrb_resnet, flower_resnet, resnet18)
 }
 
 

@@ -2,6 +2,8 @@
 
 import keras
 
+from rar_tf.models.weight_decay import kernel_l2
+
 
 def small_cnn(
     num_classes: int = 10,
@@ -9,6 +11,7 @@ def small_cnn(
     *,
     kernel_stddev: float = 0.1,
     bias: float = 0.1,
+    weight_decay: float = 0.0,
     seed: int = 0,
     name: str = "small_cnn",
 ) -> keras.Model:
@@ -23,6 +26,7 @@ def small_cnn(
       input_shape: [H, W, C] of an image; pixels in [0, 1].
       kernel_stddev: standard deviation of the truncated normal kernels.
       bias: the constant that all biases start from.
+      weight_decay: the model's `losses` hold `weight_decay * sum w^2 / 2` per kernel.
       seed: of the kernels; layer i draws from `seed + i`.
       name: of the model.
 
@@ -30,7 +34,8 @@ def small_cnn(
       A Keras model from images [B, H, W, C] to logits [B, num_classes].
 
     Raises:
-      ValueError: fewer than two classes, or an image too small for two poolings.
+      ValueError: fewer than two classes, an image too small for two poolings, or
+        weight_decay < 0.
     """
     if num_classes < 2:
         raise ValueError(f"num_classes must be >= 2. Received: num_classes={num_classes}")
@@ -40,23 +45,22 @@ def small_cnn(
             f"Received: input_shape={input_shape}"
         )
 
-    def initializers(layer):
+    def weights(layer):
         return {
             "kernel_initializer": keras.initializers.TruncatedNormal(
                 stddev=kernel_stddev, seed=seed + layer
             ),
             "bias_initializer": keras.initializers.Constant(bias),
+            "kernel_regularizer": kernel_l2(weight_decay),
         }
 
     layers = keras.layers
     image = keras.Input(input_shape, name="image")
-    h = layers.Conv2D(32, 5, padding="same", activation="relu", name="conv1", **initializers(0))(
-        image
-    )
+    h = layers.Conv2D(32, 5, padding="same", activation="relu", name="conv1", **weights(0))(image)
     h = layers.MaxPooling2D(2, padding="same", name="pool1")(h)
-    h = layers.Conv2D(64, 5, padding="same", activation="relu", name="conv2", **initializers(1))(h)
+    h = layers.Conv2D(64, 5, padding="same", activation="relu", name="conv2", **weights(1))(h)
     h = layers.MaxPooling2D(2, padding="same", name="pool2")(h)
     h = layers.Flatten(name="flatten")(h)
-    h = layers.Dense(1024, activation="relu", name="dense1", **initializers(2))(h)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits", **initializers(3))(h)
+    h = layers.Dense(1024, activation="relu", name="dense1", **weights(2))(h)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits", **weights(3))(h)
     return keras.Model(image, logits, name=name)
