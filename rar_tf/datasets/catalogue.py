@@ -1,23 +1,25 @@
 """Data sets by name."""
 
-import functools
 import os
 
 from absl import logging
 
-from rar_tf.datasets import cifar10, mnist
+from rar_tf.datasets import cifar10, gtsrb, mnist, own, oxford_flowers17, restricted_imagenet
 from rar_tf.datasets.splits import ImageData
 
-_LOADERS = {
-    "mnist": functools.partial(mnist.load_mnist, "mnist"),
-    "fashion_mnist": functools.partial(mnist.load_mnist, "fashion_mnist"),
-    "cifar10": cifar10.load_cifar10,
+# Name -> side length of data sets whose images have one size of their own.
+_FIXED_SIZE = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32}
+_SCALED = {
+    "gtsrb": gtsrb.load_gtsrb,
+    "oxford_flowers17": oxford_flowers17.load_oxford_flowers17,
+    "restricted_imagenet": restricted_imagenet.load_restricted_imagenet,
 }
+_OWN = ("folder:PATH", "npz:PATH", "tfds:NAME")
 
 
 def names() -> tuple[str, ...]:
-    """Names that `load` knows."""
-    return tuple(_LOADERS)
+    """Names of the data sets that `load` knows beside `folder:`, `npz:` and `tfds:`."""
+    return (*_FIXED_SIZE, *_SCALED)
 
 
 def load(
@@ -31,19 +33,45 @@ def load(
     """Loads a data set; its `source` and the log say where the images came from.
 
     Args:
-      name: one of `names()`.
+      name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for one's own.
       data_dir: where TFDS keeps prepared data; None for its default.
       manual_dir: folder of the data set's own files, placed by hand. When given, no other
         source is looked at.
-      image_size: side length in pixels, for data sets that have no size of their own.
-      seed: of whatever the data set draws by lot.
+      image_size: side length in pixels to scale to; None for the data set's own.
+      seed: of whatever the data set draws by lot: splits, warps.
 
     Raises:
-      ValueError: if the name is unknown, or files hold something else than expected.
+      ValueError: if the name is unknown, the size impossible, or files hold something else
+        than expected.
       FileNotFoundError: if no source works; names the ways out.
     """
-    if name not in _LOADERS:
-        raise ValueError(f"name must be one of {', '.join(names())}. Received: name={name}")
-    data = _LOADERS[name](data_dir=data_dir, manual_dir=manual_dir)
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"image_size must be >= 1. Received: image_size={image_size}")
+    if seed < 0:
+        raise ValueError(f"seed must be >= 0. Received: seed={seed}")
+    data = _load(name, data_dir, manual_dir, image_size, seed)
     logging.info("%s: %s", name, data.source)
     return data
+
+
+def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
+    kind, _, rest = name.partition(":")
+    if kind == "folder" and rest:
+        return own.load_folder(rest, image_size=image_size, seed=seed)
+    if kind == "npz" and rest:
+        return own.load_npz(rest, image_size=image_size, seed=seed)
+    folders = {"data_dir": data_dir, "manual_dir": manual_dir}
+    if kind == "tfds" and rest:
+        return own.load_tfds(rest, **folders, image_size=image_size, seed=seed)
+    if name in _SCALED:
+        return _SCALED[name](**folders, image_size=image_size, seed=seed)
+    if name not in _FIXED_SIZE:
+        known = ", ".join((*names(), *_OWN))
+        raise ValueError(f"name must be one of {known}. Received: name={name}")
+    if image_size not in (None, _FIXED_SIZE[name]):
+        raise ValueError(
+            f"image_size of {name} must be {_FIXED_SIZE[name]}. Received: image_size={image_size}"
+        )
+    if name == "cifar10":
+        return cifar10.load_cifar10(**folders)
+    return mnist.load_mnist(name, **folders)

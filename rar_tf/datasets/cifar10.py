@@ -55,7 +55,10 @@ def load_cifar10(
             f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding "
             f"{ARCHIVE} from {URL}"
         ) from error
-    halves = {half: Split(*tfds_source.read_in_file_order(builder, half)) for half in _MEMBERS}
+    halves = {}
+    for half in _MEMBERS:
+        arrays = tfds_source.read_in_file_order(builder, half)
+        halves[half] = Split(arrays["image"], arrays["label"].astype(np.int32))
     return _image_data(f"{verb} {builder.data_dir}", halves)
 
 

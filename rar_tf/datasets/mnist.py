@@ -88,11 +88,12 @@ def _from_folder(name: str, folder: pathlib.Path, source: str) -> ImageData:
 def _from_tfds(name: str, builder: tfds.core.DatasetBuilder, source: str) -> ImageData:
     halves = {}
     for half in ("train", "test"):
-        images, labels = tfds_source.read_in_file_order(builder, half)
+        arrays = tfds_source.read_in_file_order(builder, half)
+        images, labels = arrays["image"][..., 0], arrays["label"].astype(np.uint8)
         origin = f"{builder.data_dir} ({half})"
-        idx.verify(idx.encode(images[..., 0]), f"{half}_images", name, origin)
-        idx.verify(idx.encode(labels.astype(np.uint8)), f"{half}_labels", name, origin)
-        halves[half] = Split(images, labels)
+        idx.verify(idx.encode(images), f"{half}_images", name, origin)
+        idx.verify(idx.encode(labels), f"{half}_labels", name, origin)
+        halves[half] = _split(images, labels)
     return _image_data(name, f"{source} {builder.data_dir}", halves, "")
 
 

@@ -7,9 +7,7 @@ import numpy as np
 
 
 class Examples(Protocol):
-    """Anything that batches are drawn from: a length, labels, and a read by index."""
-
-    labels: np.ndarray
+    """Anything that batches are drawn from: a length and a read by index."""
 
     def __len__(self) -> int: ...
 

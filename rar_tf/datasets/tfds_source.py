@@ -1,17 +1,26 @@
 """Reading through TensorFlow Datasets (TFDS), with a missing network noticed at once."""
 
+import os
+import urllib.error
+import urllib.request
+
 import numpy as np
-import requests
 import tensorflow_datasets as tfds
 
 _PROBE_SECONDS = 5
 
 
-def prepare(builder: tfds.core.DatasetBuilder, *, manual_dir: str | None = None) -> None:
+def prepare(
+    builder: tfds.core.DatasetBuilder, *, manual_dir: str | os.PathLike | None = None
+) -> None:
     """Downloads and prepares a TFDS data set unless that is done already.
 
     TFDS retries an unreachable server ten times with growing pauses, over three minutes;
     one request beforehand tells the same in seconds.
+
+    Args:
+      builder: of the data set.
+      manual_dir: folder of files placed by hand, for builders that ask for one.
 
     Raises:
       ConnectionError: if the first address that TFDS would download cannot be reached, or
@@ -25,21 +34,23 @@ def prepare(builder: tfds.core.DatasetBuilder, *, manual_dir: str | None = None)
     config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual_dir)
     try:
         builder.download_and_prepare(download_config=config)
-    except (requests.RequestException, tfds.download.DownloadError) as error:
+    except (ConnectionError, tfds.download.DownloadError) as error:
         raise ConnectionError(f"TFDS could not download {builder.name}: {error}") from error
 
 
 def probe(url: str) -> None:
     """Raises ConnectionError unless the server of `url` answers, whatever it answers."""
+    request = urllib.request.Request(url, method="HEAD")
     try:
-        requests.head(url, timeout=_PROBE_SECONDS)
-    except requests.RequestException as error:
-        raise ConnectionError(f"{url} cannot be reached: {type(error).__name__}") from error
+        with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):
+            pass
+    except urllib.error.HTTPError:
+        pass
+    except OSError as error:
+        raise ConnectionError(f"{url} cannot be reached: {error}") from error
 
 
-def read_in_file_order(
-    builder: tfds.core.DatasetBuilder, split: str
-) -> tuple[np.ndarray, np.ndarray]:
+def read_in_file_order(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, np.ndarray]:
     """All examples of a prepared split whose builder numbers them 0, 1, 2, ...
 
     TFDS stores examples sorted by a hash of (split name, key). Sorting the numbers the same
@@ -47,15 +58,15 @@ def read_in_file_order(
     with it "the last 5,000 training images", is the same from every source.
 
     Returns:
-      (images uint8 [N, H, W, C], labels int32 [N]) in the order of the original files.
+      One array [N, ...] per feature, in the order of the original files.
     """
     stored = builder.as_dataset(
         split=split,
         batch_size=-1,
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
-    images, labels = stored["image"].numpy(), stored["label"].numpy()
     hasher = tfds.core.hashing.Hasher(split)
-    number = np.array(sorted(range(len(labels)), key=hasher.hash_key))
+    count = builder.info.splits[split].num_examples
+    number = np.array(sorted(range(count), key=hasher.hash_key))
     position = np.argsort(number)
-    return images[position], labels[position].astype(np.int32)
+    return {feature: values.numpy()[position] for feature, values in stored.items()}

@@ -1,0 +1,130 @@
+"""Builders for data sets that TFDS lacks and that come as a few archives."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import tensorflow_datasets as tfds
+
+from rar_tf.datasets import tfds_source
+
+
+class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
+    """A TFDS builder that reads archives, downloaded or placed by hand, without extracting.
+
+    The digests of the archives are kept with the prepared copy, so that a copy made from
+    other archives is never taken for one made from these.
+
+    Args:
+      archive_dir: folder of the archives; None to download them.
+      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+    """
+
+    URLS: dict[str, str] = {}
+
+    def __init__(self, *, archive_dir: str | os.PathLike | None = None, **kwargs):
+        self.archive_dir = None if archive_dir is None else pathlib.Path(archive_dir)
+        super().__init__(**kwargs)
+
+    def placed(self) -> dict[str, pathlib.Path]:
+        """Paths of the archives in `archive_dir`.
+
+        Raises:
+          FileNotFoundError: if one is missing; says where to get it.
+        """
+        if self.archive_dir is None:
+            raise ValueError("archive_dir must be a folder. Received: archive_dir=None")
+        paths = {name: self.archive_dir / name for name in self.URLS}
+        for name, path in paths.items():
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path} is missing. Expected: the archive of {self.URLS[name]}"
+                )
+        return paths
+
+    def archives(self, dl_manager: tfds.download.DownloadManager) -> dict[str, pathlib.Path]:
+        """Paths of the archives, after noting their digests in the data set's metadata."""
+        if self.archive_dir is not None:
+            paths = self.placed()
+        else:
+            paths = {
+                name: pathlib.Path(path) for name, path in dl_manager.download(self.URLS).items()
+            }
+        self.info.metadata["sha256"] = {name: sha256(path) for name, path in paths.items()}
+        return paths
+
+
+def prepare(builder: ArchiveBuilder) -> str:
+    """Prepares a data set unless that is done already.
+
+    Returns:
+      A sentence that says where it came from.
+
+    Raises:
+      FileNotFoundError: if an archive is missing and cannot be downloaded.
+      ValueError: if an archive is not the expected one, or a prepared copy was made from
+        archives other than those in the builder's `archive_dir`.
+    """
+    where = f"the archives in manual_dir {builder.archive_dir}" if builder.archive_dir else "TFDS"
+    if builder.is_prepared():
+        made_from = builder.info.metadata["sha256"]
+        if builder.archive_dir is not None:
+            placed = {name: sha256(path) for name, path in builder.placed().items()}
+            if placed != made_from:
+                raise ValueError(
+                    f"{builder.data_dir} must be a copy of {where} (sha256 {placed}). "
+                    f"Received: a copy of other archives (sha256 {made_from}). "
+                    "Remove it or give another data_dir"
+                )
+        return f"prepared TFDS copy in {builder.data_dir}, made from archives of sha256 {made_from}"
+    try:
+        if builder.archive_dir is None:
+            tfds_source.probe(next(iter(builder.URLS.values())))
+        else:
+            builder.placed()
+        tfds_source.prepare(builder)
+    except ConnectionError as error:
+        raise FileNotFoundError(
+            f"{builder.name} was not found. Ways out: (1) a network, or a copy that TFDS "
+            f"prepared, in {builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) "
+            f"holding {', '.join(builder.URLS)} from {', '.join(builder.URLS.values())}"
+        ) from error
+    return f"prepared in {builder.data_dir} from {where}"
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def reading(path: pathlib.Path, url: str) -> Iterator[None]:
+    """Turns every way in which an archive can be broken into one ValueError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path} must be the complete archive of {url}. Received: "
+            f"{path.stat().st_size} bytes, truncated or corrupted ({error})"
+        ) from error
+
+
+def zip_member(archive: zipfile.ZipFile, name: str, url: str) -> bytes:
+    """Content of the member of exactly this name; nothing is written to disk.
+
+    Raises:
+      ValueError: if there is no such member; says where to get the right archive.
+    """
+    try:
+        return archive.read(name)
+    except KeyError as error:
+        raise ValueError(
+            f"{archive.filename} must hold {name}, as the archive of {url} does. "
+            f"Received: {len(archive.namelist())} members, none of that name"
+        ) from error

@@ -1,0 +1,37 @@
+"""Seeded partitions of a data set that keep the classes' shares."""
+
+import numpy as np
+
+
+def hold_out(
+    labels: np.ndarray, fraction: float, *, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Draws about `fraction` of each class, at least one example and never all of them.
+
+    Args:
+      labels: [N] integers.
+      fraction: share of each class, in (0, 1).
+      seed: non-negative; the draw is a function of (labels, fraction, seed, groups).
+      groups: [N] integers; examples of one class and group stay together (frames of one
+        track, say). By default every example is its own group.
+
+    Returns:
+      bool [N], True where drawn.
+
+    Raises:
+      ValueError: if a class has a single group, so that it cannot be on both sides.
+    """
+    groups = np.arange(len(labels)) if groups is None else groups
+    drawn = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.unique(groups[labels == label])
+        if len(members) < 2:
+            raise ValueError(
+                "each class must have at least 2 examples (or groups of examples) to hold out "
+                f"from. Received: class {label} with {len(members)}"
+            )
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        # A generator per class: adding a class leaves the draws of the others alone.
+        chosen = np.random.default_rng((seed, int(label))).permutation(members)[:count]
+        drawn |= (labels == label) & np.isin(groups, chosen)
+    return drawn

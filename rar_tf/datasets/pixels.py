@@ -1,0 +1,72 @@
+"""Encoded images to uint8 arrays of one size."""
+
+import re
+
+import numpy as np
+import tensorflow as tf
+
+# A binary PPM: "P6", width, height, largest value, separated by white space and comments.
+_GAP = rb"(?:\s+|#[^\n]*\n)+"
+_PPM = re.compile(rb"P6" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)\s")
+
+
+def decode_ppm(content: bytes, origin: str) -> np.ndarray:
+    """Decodes a binary 8-bit PPM.
+
+    Args:
+      content: the file.
+      origin: what to call the file in errors.
+
+    Returns:
+      uint8 [H, W, 3].
+
+    Raises:
+      ValueError: if the header is not that of an 8-bit P6 file, or pixels are missing.
+    """
+    header = _PPM.match(content)
+    if header is None or int(header[3]) != 255:
+        raise ValueError(
+            f"{origin} must be a binary 8-bit PPM (P6, largest value 255). "
+            f"Received: {content[:20]!r}"
+        )
+    width, height = int(header[1]), int(header[2])
+    expected, received = 3 * width * height, len(content) - header.end()
+    if received < expected or not expected:
+        raise ValueError(
+            f"{origin} must hold {width}x{height} pixels, {expected} bytes. "
+            f"Received: {received} bytes"
+        )
+    return np.frombuffer(content, np.uint8, expected, header.end()).reshape(height, width, 3)
+
+
+def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
+    """Decodes a JPEG or PNG to uint8 [H, W, channels].
+
+    Raises:
+      ValueError: if the content is neither, truncated or corrupted.
+    """
+    try:
+        with tf.device("CPU:0"):
+            return tf.io.decode_image(content, channels, expand_animations=False).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(
+            f"{origin} must be a complete JPEG or PNG image. Received: {len(content)} bytes, "
+            f"starting with {content[:8]!r}"
+        ) from error
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scales a uint8 image [H, W, C], aspect not kept, to `size` (height, width).
+
+    Bilinear with antialiasing, rounded to the nearest level; an image that has the size
+    already is returned unchanged.
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    with tf.device("CPU:0"):
+        return to_uint8(tf.image.resize(image, size, antialias=True)).numpy()
+
+
+def to_uint8(pixels: tf.Tensor) -> tf.Tensor:
+    """Rounds float pixels in 0 .. 255 to uint8, clipping what lies outside."""
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
