@@ -24,7 +24,7 @@ _URL = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
 _TRAIN, _TEST, _TRUTH = (
     f"GTSRB_Final_{part}.zip" for part in ("Training_Images", "Test_Images", "Test_GT")
 )
-_FILE_NAME = re.compile(r"(?:(\d{5})_)?\d{5}\.ppm")
+_FILE_NAME = re.compile(r"(?:\d{5}_)?\d{5}\.ppm")
 _EQUALIZE_CHUNK = 1024
 
 CLASS_NAMES = (
@@ -106,7 +106,7 @@ class Gtsrb(archives.ArchiveBuilder):
         if self.builder_config.crop:
             image = _crop(image, row)
         size = self.builder_config.image_size
-        track = _FILE_NAME.fullmatch(row["Filename"])[1]
+        track, _, _ = row["Filename"].rpartition("_")
         return {
             "image": pixels.resize(image, (size, size)),
             "label": label,

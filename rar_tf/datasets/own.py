@@ -121,11 +121,8 @@ def load_tfds(
         raise FileNotFoundError(
             f"tfds:{name} is not prepared in {builder.data_dir}: {error}"
         ) from error
-    splits = {
-        part: _read_tfds(builder, part, image_size)
-        for part in SPLITS
-        if part in builder.info.splits
-    }
+    parts = [part for part in SPLITS if part in builder.info.splits]
+    splits = {part: _read_tfds(builder, part, image_size) for part in parts}
     class_names = tuple(builder.info.features["label"].names)
     return assemble(f"tfds:{name}", f"TFDS copy in {builder.data_dir}", splits, class_names, seed)
 
@@ -163,14 +160,16 @@ def assemble(
             f"each class of {name} must have training images. "
             f"Received: none of {', '.join(class_names[label] for label in empty)}"
         )
-    splits, drawn = _draw_missing(splits, seed)
+    train, validation, test, drawn = _draw_missing(splits, seed)
     return ImageData(
         name=name,
         num_classes=len(class_names),
         image_shape=shapes["train"],
         class_names=class_names,
         source=source + drawn,
-        **splits,
+        train=train,
+        validation=validation,
+        test=test,
     )
 
 
@@ -214,7 +213,7 @@ def _levels(images: np.ndarray, origin: str) -> np.ndarray:
     return np.round(images * 255).astype(np.uint8) if is_float else images.astype(np.uint8)
 
 
-def _draw_missing(splits: dict[str, Split], seed: int) -> tuple[dict[str, Split], str]:
+def _draw_missing(splits: dict[str, Split], seed: int) -> tuple[Split, Split, Split, str]:
     splits, drawn = dict(splits), ""
     for part in ("test", "validation"):
         if part not in splits:
@@ -223,7 +222,7 @@ def _draw_missing(splits: dict[str, Split], seed: int) -> tuple[dict[str, Split]
             splits[part] = Split(train.images[taken], train.labels[taken])
             splits["train"] = Split(train.images[~taken], train.labels[~taken])
             drawn += f"; {part} is a tenth of each training class, drawn by seed {seed}"
-    return splits, drawn
+    return splits["train"], splits["validation"], splits["test"], drawn
 
 
 def _read_folder(

@@ -61,10 +61,11 @@ class OxfordFlowers17(archives.ArchiveBuilder):
         numbers = {f"jpg/image_{number + 1:04d}.jpg": number for number in range(count)}
         with archives.reading(path, url), tarfile.open(path, "r:gz") as archive:
             for member in archive:
-                number = numbers.pop(member.name, None)
-                if number is None or not member.isfile():
+                file = archive.extractfile(member) if member.isfile() else None
+                number = numbers.pop(member.name, None) if file else None
+                if file is None or number is None:
                     continue
-                image = pixels.decode(archive.extractfile(member).read(), member.name)
+                image = pixels.decode(file.read(), member.name)
                 yield (
                     number,
                     {
