@@ -123,7 +123,8 @@ def _keep(select, x_adv, best, value):
     """The better of x_adv and best, per example; NaN never wins."""
     candidate = tf.ensure_shape(select(x_adv), value.shape)
     better = candidate > value
-    mask = tf.reshape(better, tf.concat([tf.shape(value), tf.ones(x_adv.shape.rank - 1, tf.int32)], 0))
+    ones = tf.ones(x_adv.shape.rank - 1, tf.int32)
+    mask = tf.reshape(better, tf.concat([tf.shape(value), ones], 0))
     return tf.where(mask, x_adv, best), tf.where(better, candidate, value)
 
 

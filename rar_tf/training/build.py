@@ -100,4 +100,6 @@ def load_classifier(path: str | pathlib.Path) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise ValueError(f"expected a .keras file. Received: {path}, unreadable: {error}") from error
+        raise ValueError(
+            f"expected a .keras file. Received: {path}, unreadable: {error}"
+        ) from error

@@ -83,7 +83,11 @@ class Progress(keras.callbacks.Callback):
             line = ", ".join(f"{name} {value}" for name, value in shown.items())
             logging.info(
                 "%s: step %d of %d, %s, %.0f s left",
-                self._name, self._first + done, self._max, line, left,
+                self._name,
+                self._first + done,
+                self._max,
+                line,
+                left,
             )
         if done % _WINDOW == 0:
             self.model.reset_metrics()
@@ -154,7 +158,10 @@ class Validate(keras.callbacks.Callback):
         logging.info(
             "step %d, validation on %d images: natural accuracy %.4f, PGD accuracy %.4f, "
             "mean ||IG||_1 %.4f nats",
-            step, row["num_examples"], row["natural_accuracy"], row["pgd_accuracy"],
+            step,
+            row["num_examples"],
+            row["natural_accuracy"],
+            row["pgd_accuracy"],
             row["ig_norm"],
         )
         new = not self._path.exists()
@@ -189,7 +196,9 @@ def read_metrics(path: pathlib.Path) -> list[dict]:
         return []
     with open(path, newline="") as file:
         return [
-            {name: int(value) if name in ("step", "num_examples") else float(value)
-             for name, value in row.items()}
+            {
+                name: int(value) if name in ("step", "num_examples") else float(value)
+                for name, value in row.items()
+            }
             for row in csv.DictReader(file)
         ]

@@ -59,9 +59,7 @@ def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
         logging.info("%s: already trained, %s", preset.objective, workdir.model)
         return build.load_classifier(workdir.model)
     classifier = build.classifier(start, data.num_classes, data.image_shape)
-    model = RobustModel(
-        classifier, build.objective(preset), build.attack(preset), seed=preset.seed
-    )
+    model = RobustModel(classifier, build.objective(preset), build.attack(preset), seed=preset.seed)
     model.compile(build.optimizer(preset))
     model.optimizer.build(model.trainable_variables)
     fit(model, preset, workdir, data)

@@ -67,5 +67,6 @@ class Validator:
             count += x.shape[0]
         if not count:
             raise ValueError("validation needs at least one image. Received: none")
-        natural, robust, term = (float(tf.reduce_mean(tf.concat(c, 0))) for c in zip(*columns))
+        columns = (tf.concat(column, 0) for column in zip(*columns, strict=True))
+        natural, robust, term = (float(tf.reduce_mean(column)) for column in columns)
         return Validation(natural, robust, term, count)

@@ -20,9 +20,7 @@ def test_linear_score_on_the_linf_ball_ends_in_the_corner_within_bounds():
 
 
 def test_linear_score_on_the_l2_ball_ends_on_the_ray():
-    x_adv = maximize(
-        linear, X, LpBall(2, 0.1, bounds=None), steps=60, step_size=0.05, seed=SEED
-    )
+    x_adv = maximize(linear, X, LpBall(2, 0.1, bounds=None), steps=60, step_size=0.05, seed=SEED)
     np.testing.assert_allclose(x_adv, X + 0.1 * C / np.linalg.norm(C), atol=1e-3)
 
 
@@ -30,7 +28,11 @@ def test_concave_score_with_its_peak_inside_the_ball():
     peak = X + tf.constant([[0.05, -0.02, 0.03]])
     x_adv = maximize(
         lambda p: -tf.reduce_sum((p - peak) ** 2, -1),
-        X, LpBall("inf", 0.1), steps=200, step_size=0.001, seed=None,
+        X,
+        LpBall("inf", 0.1),
+        steps=200,
+        step_size=0.001,
+        seed=None,
     )
     np.testing.assert_allclose(x_adv, peak, atol=2e-3)
 
@@ -86,7 +88,11 @@ def test_eager_equals_graph_and_the_second_call_does_not_retrace():
         traces.append(1)
         return maximize(
             lambda p: tf.reduce_sum(tf.sin(7 * p), -1),
-            x, LpBall("inf", 0.1), steps=5, step_size=0.02, seed=seed,
+            x,
+            LpBall("inf", 0.1),
+            steps=5,
+            step_size=0.02,
+            seed=seed,
         )
 
     eager = run.python_function(X, SEED)

@@ -51,16 +51,16 @@ def test_total_with_weight_one_is_madry(setting):
 
 def test_the_adversary_ascends_the_surrogate_and_not_the_term(setting):
     classifier, batch, x_adv = setting
-    for objective, base in ((ig_norm(0.7, ig_steps=9, attack_ig_steps=2), 0.0),
-                            (ig_sum_norm(0.7, ig_steps=9, attack_ig_steps=2), 1.0)):
+    for objective, base in (
+        (ig_norm(0.7, ig_steps=9, attack_ig_steps=2), 0.0),
+        (ig_sum_norm(0.7, ig_steps=9, attack_ig_steps=2), 1.0),
+    ):
         surrogate = terms.loss_attribution(sizes.l1, steps=2, rule="midpoint")
         weight = 1.0 if base == 0 else 0.7
         expected = base * losses(classifier, batch, x_adv) + weight * surrogate(
             classifier, batch, x_adv
         )
-        np.testing.assert_allclose(
-            objective.score(classifier, batch)(x_adv), expected, rtol=1e-5
-        )
+        np.testing.assert_allclose(objective.score(classifier, batch)(x_adv), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("objective", [ig_norm(ig_steps=20), ig_sum_norm(1.0, ig_steps=20)])
