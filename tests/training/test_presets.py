@@ -1,0 +1,110 @@
+"""Presets: the original's table, overrides, what applies, errors, and one check over all."""
+
+import json
+
+import pytest
+
+from rar_tf.objective import CATALOGUE
+from rar_tf.training import build, resolve
+from rar_tf.training.presets import SCHEDULES, differences
+from rar_tf.training.workdir import to_json
+
+PAPER_DATASETS = ("mnist", "fashion_mnist", "gtsrb", "oxford_flowers17")
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("objective", CATALOGUE)
+@pytest.mark.parametrize("dataset", PAPER_DATASETS)
+def test_every_preset_builds_and_round_trips_through_json(dataset, objective, schedule):
+    preset = resolve(dataset, objective, schedule)
+    built = build.objective(preset)
+    assert built.weight == (preset.weight or 0.0)
+    attack = build.attack(preset)
+    assert (attack is not None) == built.attacked
+    if attack:
+        assert attack.threat.epsilon == preset.epsilon < 1
+    build.optimizer(preset)
+    assert json.loads(to_json(preset))["objective"] == objective
+
+
+def test_paper_values_of_fashion_mnist():
+    preset = resolve("fashion_mnist", "ig_norm", "paper")
+    assert (preset.batch_size, preset.max_steps, preset.learning_rate) == (50, 100_000, 1e-4)
+    assert (preset.epsilon, preset.attack_steps, preset.attack_step_size) == (0.1, 20, 0.01)
+    assert (preset.ig_steps, preset.attack_ig_steps, preset.ig_rule) == (50, 10, "right")
+    assert (preset.weight, resolve("fashion_mnist", "ig_sum_norm", "paper").weight) == (1.0, 0.1)
+    assert resolve("fashion_mnist", "natural", "paper").max_steps == 25_000
+    assert (preset.adam_epsilon, preset.init_from) == (1e-8, "scratch")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "objective", "rates", "decay"),
+    [
+        ("gtsrb", "natural", (1e-3, 1e-2, 1e-3), 2e-4),
+        ("gtsrb", "ig_norm", (0.064, 0.64, 0.064), 3.125e-6),
+        ("oxford_flowers17", "madry", (1e-3, 1e-2, 1e-3), 2e-4),
+        ("oxford_flowers17", "ig_sum_norm", (0.0016, 0.016, 0.0016), 1.25e-5),
+    ],
+)
+def test_momentum_presets_turn_the_original_s_sums_into_means(dataset, objective, rates, decay):
+    preset = resolve(dataset, objective, "paper")
+    schedule = build.learning_rate(preset)
+    for step, rate in zip((0, 501, 60_001), rates, strict=True):
+        assert float(schedule(step)) == pytest.approx(rate)
+    assert preset.weight_decay == pytest.approx(decay)
+    assert build.optimizer(preset).momentum == 0.9
+
+
+def test_warmup_and_cosine_reach_their_peak_and_zero():
+    preset = resolve("fashion_mnist", "ig_norm")
+    schedule = build.learning_rate(preset)
+    assert float(schedule(0)) == 0
+    assert float(schedule(preset.warmup_steps)) == pytest.approx(preset.learning_rate)
+    assert float(schedule(preset.max_steps)) == pytest.approx(0, abs=1e-9)
+    short = build.learning_rate(resolve("fashion_mnist", "ig_norm", max_steps=50))
+    assert float(short(5)) == pytest.approx(preset.learning_rate)
+    assert float(short(50)) == pytest.approx(0, abs=1e-9)
+
+
+def test_overrides_none_leaves_and_zero_is_respected():
+    preset = resolve("fashion_mnist", "ig_norm", weight=0.0, attack_steps=0, batch_size=None)
+    assert (preset.weight, preset.attack_steps, preset.batch_size) == (0.0, 0, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "overrides", "message"),
+    [
+        (("fashion_mnist", "ig_nrom"), {}, r"objective must be one of .*Did you mean 'ig_norm'\?"),
+        (("fashion_mnist", "ig_norm", "quick"), {}, "schedule must be one of fast, paper"),
+        (("cifar10", "ig_norm", "paper"), {}, "dataset must be one of .*for --schedule=paper"),
+        (("fashion_mnist", "madry"), {"weight": 0.5}, "weight does not apply to objective=madry"),
+        (("fashion_mnist", "natural"), {"epsilon": 0.1}, "epsilon does not apply"),
+        (("fashion_mnist", "ig_norm"), {"batch_size": 0}, "batch_size must be >= 1.*batch_size=0"),
+        (("fashion_mnist", "ig_norm"), {"learning_rate": -1.0}, "learning_rate must be > 0"),
+        (("fashion_mnist", "ig_norm"), {"validate_every": 0}, "validate_every must be >= 1"),
+        (
+            ("fashion_mnist", "ig_norm"),
+            {"epsilonn": 1},
+            r"setting must be .*Did you mean 'epsilon'",
+        ),
+    ],
+)
+def test_errors(arguments, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(*arguments, **overrides)
+
+
+def test_values_that_the_parts_themselves_refuse():
+    for override, message in (
+        ({"optimizer": "lion"}, "optimizer must be adam or momentum.*'lion'"),
+        ({"lr_schedule": "steps"}, "lr_schedule must be .*'steps'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build.optimizer(resolve("fashion_mnist", "natural", **override))
+    with pytest.raises(ValueError, match="epsilon must be finite"):
+        build.attack(resolve("fashion_mnist", "madry", epsilon=float("nan")))
+
+
+def test_differences_name_what_differs():
+    before, after = {"a": 1, "b": 2, "d": 1}, {"a": 1, "b": 3, "c": 4}
+    assert differences(before, after) == ["b: 2 -> 3", "d: 1 -> None", "c: None -> 4"]

@@ -1,0 +1,165 @@
+"""Whole runs: resuming after any death gives the same weights; divergence; bad data."""
+
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from rar_tf.training import Divergence, Workdir, WorkdirError, resolve, train
+from rar_tf.training.callbacks import read_metrics
+from rar_tf.training.estimate import estimate
+from tests.training import killed_run
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def child(folder, where):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.training.killed_run", str(folder), where],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run = child(tmp_path_factory.mktemp("whole"), "none")
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize("where", ["step:2", "step:7", "write:2"])
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(
+    tmp_path, uninterrupted, where
+):
+    """Before the first checkpoint; between two, after a validation; inside a write."""
+    assert child(tmp_path, where).returncode == -signal.SIGKILL
+    assert not (tmp_path / "model.keras").exists()
+    resumed = child(tmp_path, "none")
+    assert resumed.stdout == uninterrupted, resumed.stderr
+    assert uninterrupted.endswith("[0, 4, 8, 9]\n")  # each validation once
+    assert not [*tmp_path.rglob("*.tmp")]
+
+
+def test_sigterm_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
+    stopped = child(tmp_path, "term:5")
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert "stopped at step 5 of 9" in stopped.stdout
+    assert "the same command goes on" in stopped.stdout
+    assert (tmp_path / "checkpoints" / "step-00000005.npz").exists()
+    assert child(tmp_path, "none").stdout == uninterrupted
+
+
+def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tmp_path):
+    preset = dataclasses.replace(
+        killed_run.preset(), init_from="natural", natural_steps=2, max_steps=2, batch_size=6
+    )
+    data = killed_run.tiny_data()
+    # The natural preset's own batch is larger than the tiny data: say so, touch nothing.
+    with pytest.raises(ValueError, match=r"batch_size must be <= 30.*batch_size=128"):
+        train(preset, Workdir(tmp_path / "small"), data)
+    data = dataclasses.replace(data, train=repeated(data.train, 10))
+    workdir = Workdir(tmp_path / "run")
+    classifier = train(preset, workdir, data)
+    assert workdir.natural.model.exists()
+    before = workdir.model.stat().st_mtime_ns
+    again = train(preset, workdir, data)
+    assert workdir.model.stat().st_mtime_ns == before
+    for a, b in zip(classifier.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(WorkdirError, match=r"weight: 1.0 -> 0.5"):
+        train(dataclasses.replace(preset, weight=0.5), workdir, data)
+    natural = [row["step"] for row in read_metrics(workdir.natural.metrics)]
+    assert natural == [0, 2]
+
+
+def repeated(split, times):
+    return type(split)(np.tile(split.images, (times, 1, 1, 1)), np.tile(split.labels, times))
+
+
+def test_model_file_loads_without_this_project(tmp_path):
+    workdir = Workdir(tmp_path)
+    classifier = train(
+        dataclasses.replace(killed_run.preset(), max_steps=1), workdir, killed_run.tiny_data()
+    )
+    x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import keras, numpy, sys; m = keras.models.load_model('model.keras');"
+        "numpy.save('y.npy', m(numpy.load('x.npy')));"
+        "sys.exit(any(name.startswith('rar_tf') for name in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True, timeout=120)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), classifier(x), atol=1e-6)
+
+
+def test_divergence_names_step_parts_and_the_last_good_checkpoint(tmp_path):
+    preset = dataclasses.replace(
+        killed_run.preset(),
+        learning_rate=1e30,
+        lr_schedule="constant",
+        checkpoint_every=1,
+        optimizer="momentum",
+    )
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Divergence, match=r"(?s)not finite at step \d+: .*loss=.*term=.*Last good"):
+        train(preset, workdir, killed_run.tiny_data())
+    assert not workdir.model.exists()
+    for path in workdir.checkpoints.glob("*.npz"):
+        with np.load(path) as file:
+            assert all(np.isfinite(file[key]).all() for key in file.files if key != "digest")
+
+
+def test_missing_splits_and_unfit_start_models_are_named(tmp_path):
+    data = dataclasses.replace(killed_run.tiny_data(), train=None, missing="Add train.gz.")
+    with pytest.raises(FileNotFoundError, match=r"no train split here.*Add train.gz"):
+        train(killed_run.preset(), Workdir(tmp_path / "a"), data)
+    image = keras.Input((5, 5, 1))
+    other = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
+    other.save(tmp_path / "other.keras")
+    (tmp_path / "junk.keras").write_bytes(b"junk")
+    for name, message in (
+        ("other.keras", r"images \(8, 8, 1\) to 3 logits.*from \(5, 5, 1\) to 2"),
+        ("junk.keras", "expected a .keras file.*unreadable"),
+        ("none.keras", "expected a .keras file.*does not exist"),
+    ):
+        preset = dataclasses.replace(killed_run.preset(), init_from=str(tmp_path / name))
+        with pytest.raises(ValueError, match=message):
+            train(preset, Workdir(tmp_path / f"run-{name}"), killed_run.tiny_data())
+
+
+def test_estimate_measures_real_steps():
+    text = estimate(killed_run.preset(), killed_run.tiny_data())
+    assert "s a step" in text and "minutes for 9 steps" in text and "GiB peak memory" in text
+
+
+def test_chunked_presets_train_to_the_same_weights():
+    def weights(chunk):
+        from rar_tf.training import RobustModel, build
+
+        preset = dataclasses.replace(killed_run.preset(), ig_steps=4, chunk=chunk)
+        model = RobustModel(
+            build.classifier(preset, 3, (8, 8, 1)), build.objective(preset), build.attack(preset)
+        )
+        model.compile(keras.optimizers.SGD(0.01))
+        data = killed_run.tiny_data().train
+        x, y = data.images / np.float32(255), data.labels
+        model.fit(x, y, batch_size=10, shuffle=False, epochs=1, verbose=0)
+        return model.classifier.get_weights()
+
+    for a, b in zip(weights(None), weights(2), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_resolve_covers_data_sets_without_published_values():
+    preset = resolve("folder:/somewhere", "ig_norm")
+    assert (preset.epsilon, preset.attack_step_size) == pytest.approx((8 / 255, 2.4 / 255))
