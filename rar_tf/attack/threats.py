@@ -6,7 +6,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from rar_tf.attack.noise import normal_rows, uniform_rows
+from rar_tf.attribution import normal_rows, uniform_rows
 
 
 class Threat(Protocol):
@@ -46,7 +46,7 @@ class LpBall:
             raise ValueError(f'norm must be "inf" or 2. Received: norm={self.norm!r}')
         if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
             raise ValueError(f"epsilon must be finite and >= 0. Received: epsilon={self.epsilon}")
-        _check_bounds(self.bounds)
+        check_bounds(self.bounds)
 
     def start(self, x, seed, first_row=0):
         """Uniform in the ball, not yet clipped to pixels, as in the original."""
@@ -73,19 +73,21 @@ class LpBall:
         else:
             length = _length(difference)
             difference *= tf.minimum(1.0, self.epsilon / tf.maximum(length, 1e-30))
-        return _clip(x + difference, self.bounds)
+        return clip(x + difference, self.bounds)
 
     def penalty(self, x_adv, x):
         """Zero: inside the ball every point costs the same."""
         return tf.zeros(tf.shape(x)[:1], x.dtype)
 
 
-def _check_bounds(bounds):
+def check_bounds(bounds):
+    """Raises ValueError unless bounds is None or (low, high) with low < high."""
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError(f"bounds must be (low, high) with low < high. Received: bounds={bounds}")
 
 
-def _clip(x, bounds):
+def clip(x, bounds):
+    """x within the pixel bounds."""
     return x if bounds is None else tf.clip_by_value(x, *bounds)
 
 

@@ -4,7 +4,10 @@ from rar_tf.attribution.gradients import (
     input_gradient,
     integrated_gradients,
     path_integrated_gradients,
+    smooth_grad,
 )
+from rar_tf.attribution.noise import normal_rows, uniform_rows
+from rar_tf.attribution.layers import layer_integrated_gradients
 from rar_tf.attribution.outputs import (
     OutputFn,
     cross_entropy,
@@ -14,17 +17,41 @@ from rar_tf.attribution.outputs import (
 )
 from rar_tf.attribution.quadrature import RULES, nodes_and_weights
 from rar_tf.attribution.saliency import saliency
+from rar_tf.attribution.similarity import (
+    center_shift,
+    cosine,
+    is_constant,
+    kendall_tau,
+    l1,
+    pearson,
+    spearman,
+    top_k_intersection,
+    top_k_mask,
+)
 
 __all__ = [
     "RULES",
     "OutputFn",
+    "center_shift",
+    "cosine",
     "cross_entropy",
     "input_gradient",
     "integrated_gradients",
+    "is_constant",
+    "kendall_tau",
+    "l1",
     "label_logit",
     "label_loss",
     "label_probability",
+    "layer_integrated_gradients",
     "nodes_and_weights",
+    "normal_rows",
     "path_integrated_gradients",
+    "pearson",
     "saliency",
+    "smooth_grad",
+    "spearman",
+    "top_k_intersection",
+    "top_k_mask",
+    "uniform_rows",
 ]

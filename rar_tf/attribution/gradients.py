@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from rar_tf.attribution.noise import normal_rows
 from rar_tf.attribution.outputs import OutputFn
 from rar_tf.attribution.quadrature import nodes_and_weights
 
@@ -34,6 +35,7 @@ def integrated_gradients(
     steps: int,
     rule: str = "midpoint",
     chunk: int | None = None,
+    weight_gradients: bool = True,
 ) -> tf.Tensor:
     """Integrated gradients of `output_fn` along the straight line baseline -> x.
 
@@ -54,6 +56,9 @@ def integrated_gradients(
       steps: number of intervals of the quadrature, >= 1.
       rule: quadrature rule, see `quadrature.nodes_and_weights`.
       chunk: nodes per call of `output_fn`; None takes all at once.
+      weight_gradients: whether a chunked backward pass computes gradients by the variables;
+        an attack, which wants those by x alone, spares their cost. Without chunks a tape
+        computes what it is asked for anyway.
 
     Returns:
       [B, ...] in units of the output; differentiable once more.
@@ -61,19 +66,66 @@ def integrated_gradients(
     Raises:
       ValueError: an unknown rule, steps < 1, chunk < 1, or images that are integers.
     """
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk must be >= 1 or None. Received: chunk={chunk}")
-    x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
-    if not x.dtype.is_floating:
-        raise ValueError(f"x must be floating, pixels in [0, 1]. Received: x.dtype={x.dtype.name}")
+    x, y = _images(x), tf.convert_to_tensor(y)
     nodes, weights = (tf.cast(part, x.dtype) for part in nodes_and_weights(rule, steps))
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
     difference = x - start
-    if chunk is None or chunk >= nodes.shape[0]:
-        mean = _weighted_gradient(output_fn, start, difference, y, nodes, weights)
-    else:
-        mean = _chunked_gradient(output_fn, start, difference, y, nodes, weights, chunk)
+
+    def line(t, start, difference):
+        return start + tf.reshape(t, [-1] + [1] * x.shape.rank) * difference
+
+    mean = _mean_gradient(
+        output_fn, line, (start, difference), y, nodes, weights, chunk, weight_gradients
+    )
     return difference * mean
+
+
+def smooth_grad(
+    output_fn: OutputFn,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    *,
+    samples: int,
+    sigma: float,
+    seed: tf.Tensor,
+    first_row: tf.Tensor | int = 0,
+    chunk: int | None = None,
+    weight_gradients: bool = True,
+) -> tf.Tensor:
+    """Mean input gradient at noisy copies of x: SmoothGrad  [Smilkov et al. 2017].
+
+    `1/n sum_k d f(x + sigma z_k) / dx` with z_k standard normal, fixed by (seed, row, k): one
+    seed gives one differentiable function of x.
+
+    Args:
+      output_fn: (points [N, ...], labels [N]) -> values [N].
+      x: [B, ...] float32, pixels in [0, 1]; the noisy copies may leave that range.
+      y: [B] int, labels.
+      samples: n >= 1.
+      sigma: standard deviation of the noise, in pixel units, >= 0.
+      seed: int [2], of the noise.
+      first_row: number of the first row among all rows that share the seed.
+      chunk, weight_gradients: as in `integrated_gradients`, in samples.
+
+    Returns:
+      [B, ...], in units of the output per unit of pixel value; differentiable.
+
+    Raises:
+      ValueError: samples < 1, sigma < 0, chunk < 1, or images that are integers.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be >= 1. Received: samples={samples}")
+    if not sigma >= 0:
+        raise ValueError(f"sigma must be >= 0. Received: sigma={sigma}")
+    x, y = _images(x), tf.convert_to_tensor(y)
+    seed = tf.convert_to_tensor(seed)
+
+    def noisy(numbers, x):
+        seeds = [seed + tf.stack([0, tf.cast(k, seed.dtype)]) for k in tf.unstack(numbers)]
+        return x + sigma * tf.stack([normal_rows(tf.shape(x), s, first_row) for s in seeds])
+
+    numbers, weights = tf.range(samples, dtype=x.dtype), tf.fill([samples], 1.0 / samples)
+    return _mean_gradient(output_fn, noisy, (x,), y, numbers, weights, chunk, weight_gradients)
 
 
 def path_integrated_gradients(
@@ -108,19 +160,39 @@ def path_integrated_gradients(
     return total
 
 
-def _weighted_gradient(output_fn, start, difference, y, nodes, weights):
-    """sum_k w_k grad f(start + t_k difference), all nodes stacked on the batch axis."""
-    count = nodes.shape[0]
-    shape = tf.shape(start)
-    t = tf.reshape(nodes, [count] + [1] * start.shape.rank)
-    points = tf.reshape(start + t * difference, tf.concat([[count * shape[0]], shape[1:]], 0))
-    gradient = input_gradient(output_fn, points, tf.tile(y, [count]))
-    gradient = tf.reshape(gradient, tf.concat([[count], shape], 0))
-    return tf.ensure_shape(tf.tensordot(weights, gradient, 1), start.shape)
+def _images(x):
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise ValueError(f"x must be floating, pixels in [0, 1]. Received: x.dtype={x.dtype.name}")
+    return x
 
 
-def _chunked_gradient(output_fn, start, difference, y, nodes, weights, chunk):
-    """`_weighted_gradient`, `chunk` nodes at a time, recomputed in the backward pass."""
+def _mean_gradient(output_fn, place, sources, y, nodes, weights, chunk, weight_gradients):
+    """sum_k w_k grad f(place(t_k, *sources)), `chunk` nodes at a time.
+
+    Args:
+      place: (nodes [n], *sources) -> points [n, B, ...].
+      sources: tensors that gradients are wanted by; the first [B, ...].
+      nodes, weights: [n], n known.
+    """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk must be >= 1 or None. Received: chunk={chunk}")
+
+    def mean(nodes, weights, *sources):
+        points = place(nodes, *sources)
+        count, shape = nodes.shape[0], tf.shape(points)
+        stacked = tf.reshape(points, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
+        gradient = input_gradient(output_fn, stacked, tf.tile(y, [count]))
+        mean = tf.tensordot(weights, tf.reshape(gradient, shape), 1)
+        return tf.ensure_shape(mean, sources[0].shape)
+
+    if chunk is None or chunk >= nodes.shape[0]:
+        return mean(nodes, weights, *sources)
+    return _chunked(mean, sources, nodes, weights, chunk, weight_gradients)
+
+
+def _chunked(mean, sources, nodes, weights, chunk, weight_gradients):
+    """`mean`, `chunk` nodes at a time, recomputed in the backward pass."""
     # Nodes of weight zero fill the last chunk: one loop body serves all of them.
     padding = -nodes.shape[0] % chunk
     nodes = tf.reshape(tf.pad(nodes, [[0, padding]]), [-1, chunk])
@@ -135,26 +207,35 @@ def _chunked_gradient(output_fn, start, difference, y, nodes, weights, chunk):
             parallel_iterations=1,
         )[1]
 
-    @tf.custom_gradient
-    def mean_gradient(start, difference):
+    def forward(*sources):
+        return accumulate(lambda k: mean(nodes[k], weights[k], *sources), tf.zeros_like(sources[0]))
+
+    def gradients(sources, variables, upstream):
         def part(k):
-            return _weighted_gradient(output_fn, start, difference, y, nodes[k], weights[k])
+            # The tape must watch tensors of the loop body's own graph.
+            inputs = [*(tf.identity(source) for source in sources), *variables]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(inputs)
+                value = mean(nodes[k], weights[k], *inputs[: len(sources)])
+            return tape.gradient(value, inputs, upstream, unconnected_gradients="zero")
 
+        return accumulate(part, [tf.zeros_like(source) for source in (*sources, *variables)])
+
+    @tf.custom_gradient
+    def with_variables(*sources):
         def backward(upstream, variables=()):
-            def part_backward(k):
-                # The tape must watch tensors of the loop body's own graph.
-                line = [tf.identity(start), tf.identity(difference)]
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch([*line, *variables])
-                    value = _weighted_gradient(output_fn, *line, y, nodes[k], weights[k])
-                return tape.gradient(
-                    value, [*line, *variables], upstream, unconnected_gradients="zero"
-                )
+            grads = gradients(sources, variables, upstream)
+            split = len(sources)
+            return (grads[:split], grads[split:]) if variables else grads
 
-            sources = [start, difference, *variables]
-            grads = accumulate(part_backward, [tf.zeros_like(source) for source in sources])
-            return (grads[:2], grads[2:]) if variables else grads[:2]
+        return forward(*sources), backward
 
-        return accumulate(part, tf.zeros_like(start)), backward
+    @tf.custom_gradient
+    def zero(*sources):
+        return tf.zeros_like(sources[0]), lambda upstream: gradients(sources, (), upstream)
 
-    return mean_gradient(start, difference)
+    if weight_gradients:
+        return with_variables(*sources)
+    # The value is computed where the custom gradient sees no variable, the gradient where there
+    # is no value: a custom gradient must answer for every variable that it sees.
+    return forward(*(tf.stop_gradient(source) for source in sources)) + zero(*sources)

@@ -42,7 +42,11 @@ def test_linear_function_is_exact_with_one_node_and_any_baseline():
     baseline = tf.constant(RANDOM.random((3, 4)), tf.float32)
     ig = integrated_gradients(
         lambda p, _: tf.linalg.matvec(p, w),
-        X, Y, baseline=baseline, steps=1, rule="left",
+        X,
+        Y,
+        baseline=baseline,
+        steps=1,
+        rule="left",
     )
     np.testing.assert_allclose(ig, w * (X - baseline), rtol=1e-5, atol=1e-6)
 

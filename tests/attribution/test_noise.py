@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from rar_tf.attack import normal_rows, uniform_rows
+from rar_tf.attribution import normal_rows, uniform_rows
 
 SEED = tf.constant([3, 4])
 

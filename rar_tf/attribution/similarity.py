@@ -1,0 +1,124 @@
+"""How alike two maps are: differentiable, to ascend, and on the host, to report.
+
+`l1`, `pearson`, `cosine` are TensorFlow, one number per map, of any shape [B, ...]. The
+metrics of [RAR] and [FAR], `top_k_intersection`, `kendall_tau`, `spearman`, are numpy: their
+values depend on ranks alone, and have no gradient worth having. `center_shift` is numpy too.
+"""
+
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+
+_EPSILON = 1e-12
+
+
+def l1(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """`sum_i |a_i - b_i|` of maps [B, ...] -> [B], the distance of [FAR eq. 8]."""
+    return tf.reduce_sum(tf.abs(_flat(a) - _flat(b)), -1)
+
+
+def cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """`<a, b> / sqrt(||a||^2 ||b||^2 + 1e-12)` of maps [B, ...] -> [B].
+
+    The constant stands inside the root, so that value and gradient of a map of zeros are 0.
+    """
+    a, b = _flat(a), _flat(b)
+    squares = tf.reduce_sum(a * a, -1) * tf.reduce_sum(b * b, -1)
+    return tf.reduce_sum(a * b, -1) / tf.sqrt(squares + _EPSILON)
+
+
+def pearson(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Pearson's correlation of maps [B, ...] -> [B] in [-1, 1]; 0 for a constant map.
+
+    The cosine of the maps less their means [FAR sec. 4]. Insensitive to the maps' scale as
+    long as their variances are far above 1e-6.
+    """
+    a, b = _flat(a), _flat(b)
+    mean = [tf.reduce_mean(part, -1, keepdims=True) for part in (a, b)]
+    return cosine(a - mean[0], b - mean[1])
+
+
+def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
+    """The k largest pixels of maps [B, ...] as bool of the same shape.
+
+    Of equal values the earlier pixel, in row-major order, counts as larger, as in
+    `tf.math.top_k`.
+
+    Raises:
+      ValueError: k < 1, or k larger than the map.
+    """
+    flat = np.reshape(maps, (len(maps), -1))
+    if not 1 <= k <= flat.shape[1]:
+        raise ValueError(f"k must be in 1 .. {flat.shape[1]}, the pixels of a map. Received: k={k}")
+    order = np.argsort(-flat, axis=1, kind="stable")[:, :k]
+    mask = np.zeros(flat.shape, bool)
+    np.put_along_axis(mask, order, True, axis=1)
+    return mask.reshape(np.shape(maps))
+
+
+def top_k_intersection(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
+    """Share of the k largest pixels that two maps have in common  [GAZ17; RAR sec. 5].
+
+    Args:
+      a, b: [B, ...], maps.
+      k: number of pixels.
+
+    Returns:
+      float64 [B] in [0, 1]; NaN where a map is constant, or is not finite.
+
+    Raises:
+      ValueError: k < 1, or k larger than the map.
+    """
+    both = top_k_mask(a, k) & top_k_mask(b, k)
+    share = both.reshape(len(both), -1).sum(1) / k
+    return np.where(_ranked(a) & _ranked(b), share, np.nan)
+
+
+def kendall_tau(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b of maps [B, ...] -> float64 [B]; ties lower it, see scipy.
+
+    NaN where a map is constant, or is not finite.
+    """
+    return _correlation(scipy.stats.kendalltau, a, b)
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation, mean ranks for ties; otherwise as `kendall_tau`."""
+    return _correlation(scipy.stats.spearmanr, a, b)
+
+
+def center_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance in pixels between the centres of mass of maps [B, H, W], >= 0 -> float64 [B].
+
+    NaN where a map is constant, or is not finite.
+    """
+    centers = []
+    for maps in (a, b):
+        mass = np.asarray(maps, np.float64)
+        mass = mass / np.where(mass.sum((1, 2)) > 0, mass.sum((1, 2)), 1)[:, None, None]
+        rows, columns = np.mgrid[: mass.shape[1], : mass.shape[2]]
+        centers.append(np.stack([(mass * axis).sum((1, 2)) for axis in (rows, columns)], -1))
+    shift = np.linalg.norm(centers[0] - centers[1], axis=-1)
+    return np.where(_ranked(a) & _ranked(b), shift, np.nan)
+
+
+def is_constant(maps: np.ndarray) -> np.ndarray:
+    """[B] bool: all pixels of the map [B, ...] have one value, so that it ranks nothing."""
+    flat = np.reshape(maps, (len(maps), -1))
+    return (flat == flat[:, :1]).all(1)
+
+
+def _ranked(maps):
+    return np.isfinite(np.reshape(maps, (len(maps), -1))).all(1) & ~is_constant(maps)
+
+
+def _correlation(statistic, a, b):
+    values = np.full(len(a), np.nan)
+    for i in np.flatnonzero(_ranked(a) & _ranked(b)):
+        values[i] = statistic(np.ravel(a[i]), np.ravel(b[i])).statistic
+    return values
+
+
+def _flat(maps):
+    maps = tf.convert_to_tensor(maps)
+    return tf.reshape(maps, [tf.shape(maps)[0], -1])
