@@ -127,7 +127,7 @@ class BalancedSplit:
         equalized: bool = False,
         limits: Warp = Warp(),
     ):
-        counts = np.bincount(source.labels)
+        counts = np.bincount(source.labels, minlength=1)
         if not counts.all() or counts.max() > per_class:
             raise ValueError(
                 f"each class must have 1 .. per_class={per_class} examples. "

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -61,6 +62,11 @@ def load_npz(path: str, *, image_size: int | None, seed: int) -> ImageData:
     file = pathlib.Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"npz:PATH must name a file. Received: PATH={path}")
+    if not zipfile.is_zipfile(file):
+        raise ValueError(
+            f"npz:PATH must name a complete .npz file. Received: PATH={path}, "
+            f"{file.stat().st_size} bytes of another kind or truncated"
+        )
     with np.load(file, allow_pickle=False) as arrays:
         prefixes = {name: f"{name}_" for name in SPLITS if f"{name}_images" in arrays}
         if "train" not in prefixes:
@@ -78,7 +84,7 @@ def load_npz(path: str, *, image_size: int | None, seed: int) -> ImageData:
         }
         class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else None
     if class_names is None:
-        count = 1 + max((split.labels.max() for split in splits.values()), default=0)
+        count = 1 + max(split.labels.max(initial=0) for split in splits.values())
         class_names = tuple(str(label) for label in range(count))
     return assemble(f"npz:{path}", f"arrays in {file}", splits, class_names, seed)
 
@@ -136,16 +142,17 @@ def assemble(
     a tenth of each class of what is left then.
 
     Raises:
-      ValueError: if there are fewer than two classes, a label is out of range, a class has no
-        training example, or the splits' images differ in shape.
+      ValueError: if there are fewer than two classes, a label is out of range, a class has too
+        few training images, or the splits' images differ in shape.
     """
-    if len(class_names) < 2:
-        raise ValueError(f"{name} must have at least 2 classes. Received: {len(class_names)}")
     if "train" not in splits:
         raise ValueError(f"{name} must have a train split. Received: {', '.join(splits)}")
     for part, split in splits.items():
         if not len(split):
             raise ValueError(f"{name} must hold images. Received: an empty {part} split")
+    if len(class_names) < 2:
+        raise ValueError(f"{name} must have at least 2 classes. Received: {len(class_names)}")
+    for part, split in splits.items():
         if split.labels.min() < 0 or split.labels.max() >= len(class_names):
             raise ValueError(
                 f"labels of {name} must be 0 .. {len(class_names) - 1}. "
@@ -154,11 +161,12 @@ def assemble(
     shapes = {part: split.images.shape[1:] for part, split in splits.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"{name} must have images of one shape. Received: {shapes}")
-    empty = np.flatnonzero(np.bincount(splits["train"].labels, minlength=len(class_names)) == 0)
-    if len(empty):
+    counts = np.bincount(splits["train"].labels, minlength=len(class_names))
+    needed = 1 + sum(part not in splits for part in SPLITS)
+    if counts.min() < needed:
         raise ValueError(
-            f"each class of {name} must have training images. "
-            f"Received: none of {', '.join(class_names[label] for label in empty)}"
+            f"each class of {name} must have at least {needed} training images, one for each split "
+            f"drawn from them. Received: {counts.min()} of class {class_names[counts.argmin()]}"
         )
     train, validation, test, drawn = _draw_missing(splits, seed)
     return ImageData(

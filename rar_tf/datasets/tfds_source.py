@@ -34,8 +34,10 @@ def prepare(
     config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual_dir)
     try:
         builder.download_and_prepare(download_config=config)
-    except (ConnectionError, tfds.download.DownloadError) as error:
-        raise ConnectionError(f"TFDS could not download {builder.name}: {error}") from error
+    except (OSError, tfds.download.DownloadError) as error:
+        raise ConnectionError(
+            f"TFDS could not download or prepare {builder.name}: {error}"
+        ) from error
 
 
 def probe(url: str) -> None:
