@@ -1,7 +1,33 @@
 """Classifiers as plain Keras models: images [B, H, W, C] in [0, 1] -> logits [B, classes]."""
 
+from rar_tf.models.activations import (
+    count_relus,
+    relu_with_softplus_second_derivative,
+    softplus,
+    softplus_twin,
+    with_softplus_second_derivative,
+)
+from rar_tf.models.initializers import INITIALIZERS, reinitialize
+from rar_tf.models.outputs import OUTPUTS, to_logits
 from rar_tf.models.registry import ARCHITECTURES, build
-from rar_tf.models.resnet import flower_resnet, gtsrb_resnet, resnet18
+from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
 
-__all__ = ["ARCHITECTURES", "build", "flower_resnet", "gtsrb_resnet", "resnet18", "small_cnn"]
+__all__ = [
+    "ARCHITECTURES",
+    "INITIALIZERS",
+    "NORMALIZATIONS",
+    "OUTPUTS",
+    "build",
+    "count_relus",
+    "flower_resnet",
+    "gtsrb_resnet",
+    "reinitialize",
+    "relu_with_softplus_second_derivative",
+    "resnet18",
+    "small_cnn",
+    "softplus",
+    "softplus_twin",
+    "to_logits",
+    "with_softplus_second_derivative",
+]

@@ -12,6 +12,7 @@ import tensorflow as tf
 from rar_tf.models import flower_resnet, gtsrb_resnet, resnet18, small_cnn
 
 SMALL = (8, 8, 3)
+BUILDERS = [gtsrb_resnet, flower_resnet, resnet18, small_cnn]
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ def test_seeds():
     assert np.abs(first[1] - first[2]).max() > 0.1
 
 
-@pytest.mark.parametrize("build", [gtsrb_resnet, flower_resnet, resnet18, small_cnn])
+@pytest.mark.parametrize("build", BUILDERS)
 def test_weight_decay(build):
     model = build(3, SMALL, weight_decay=2e-4)
     kernels = [w.numpy() for w in model.trainable_variables if w.path.endswith("kernel")]
@@ -231,26 +232,30 @@ def test_mixed_precision_keeps_float32_standardization_and_logits(x):
     np.testing.assert_allclose(logits, gtsrb_resnet(5, SMALL)(x), atol=0.2)
 
 
-@pytest.mark.parametrize("build", [gtsrb_resnet, resnet18])
-def test_saved_model_loads_without_this_project(build, x, tmp_path):
-    model = build(5, SMALL, weight_decay=1e-4)
-    model.save(tmp_path / "model.keras")
+def test_saved_models_load_without_this_project(x, tmp_path):
+    models = {build.__name__: build(5, SMALL, weight_decay=1e-4) for build in BUILDERS}
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
     np.save(tmp_path / "x.npy", x)
     program = """
-import json, sys
-sys.path = [p for p in sys.path if p not in ("", ".")]
+import json, pathlib, sys
 import keras, numpy as np
-model = keras.models.load_model("model.keras")
-logits = keras.ops.convert_to_numpy(model(np.load("x.npy")))
-print(json.dumps([logits.tolist(), sorted(m for m in sys.modules if m.startswith("rar_tf"))]))
+logits = {
+    path.stem: keras.ops.convert_to_numpy(keras.models.load_model(path)(np.load("x.npy"))).tolist()
+    for path in pathlib.Path().glob("*.keras")
+}
+print(json.dumps([logits, [name for name in sys.modules if name.startswith("rar_tf")]]))
 """
+    # -I: neither the working directory nor PYTHONPATH is searched for this project.
     run = subprocess.run(
         [sys.executable, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     logits, modules = json.loads(run.stdout.splitlines()[-1])
     assert modules == []
-    np.testing.assert_allclose(logits, model(x), atol=1e-5)
+    assert logits.keys() == models.keys()
+    for name, model in models.items():
+        np.testing.assert_allclose(logits[name], model(x), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""Twice differentiable stand-ins for ReLU, and models that carry them on shared variables."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from rar_tf.models.rewrite import elementwise, kind, rewritten
+
+
+class _Kinks(NamedTuple):
+    """A ReLU: slope `negative_slope` below 0, then 1, then 0 above `max_value`."""
+
+    negative_slope: float = 0.0
+    max_value: float | None = None
+
+
+_FUNCTIONS = (
+    (keras.activations.relu, _Kinks()),
+    (keras.ops.relu, _Kinks()),
+    (tf.nn.relu, _Kinks()),
+    (keras.activations.leaky_relu, _Kinks(0.2)),
+    (keras.ops.leaky_relu, _Kinks(0.2)),
+    (tf.nn.leaky_relu, _Kinks(0.2)),
+    (keras.activations.relu6, _Kinks(0.0, 6.0)),
+    (keras.ops.relu6, _Kinks(0.0, 6.0)),
+    (tf.nn.relu6, _Kinks(0.0, 6.0)),
+)
+
+
+def softplus(x: tf.Tensor, beta: float = 1.0, negative_slope: float = 0.0) -> tf.Tensor:
+    """`a x + (1 - a) log(1 + exp(beta x)) / beta`, smooth (leaky) ReLU of slope a below 0.
+
+    With beta = 1 the activation of the original's evaluation twin.
+    """
+    return negative_slope * x + (1 - negative_slope) / beta * tf.math.softplus(beta * x)
+
+
+def relu_with_softplus_second_derivative(
+    x: tf.Tensor, beta: float = 1.0, negative_slope: float = 0.0
+) -> tf.Tensor:
+    """(Leaky) ReLU whose second derivative is that of `softplus`  [FAR].
+
+    The value and the first derivative are ReLU's exactly; the derivative of the first
+    derivative is `(1 - a) beta sigmoid(beta x) (1 - sigmoid(beta x))`, a the slope below 0.
+    """
+
+    value = tf.nn.leaky_relu(x, negative_slope) if negative_slope else tf.nn.relu(x)
+    fixed = tf.stop_gradient(x)
+    gate = tf.sigmoid(beta * fixed)
+    curvature = (1 - negative_slope) * beta * gate * (1 - gate)
+    # A parabola at its vertex adds its second derivative and nothing else. Two nested custom
+    # gradients would do as well, but not where only the inner derivative is in a `tf.function`.
+    return value + 0.5 * curvature * tf.square(x - fixed)
+
+
+def softplus_twin(model: keras.Model, beta: float = 1.0) -> keras.Model:
+    """The model with `softplus` in place of every ReLU, on the same variables.
+
+    With beta = 1 what the original's evaluation attack ascends. What is replaced, the
+    arguments and the errors are those of `with_softplus_second_derivative`.
+    """
+    return _smoothed(model, softplus, beta)
+
+
+def with_softplus_second_derivative(model: keras.Model, beta: float = 1.0) -> keras.Model:
+    """The model with `relu_with_softplus_second_derivative`, on the same variables  [FAR].
+
+    Outputs and first derivatives stay the model's own. Replaced are ReLU, LeakyReLU and
+    ReLU6 as layers, as operations of `keras.ops`, and as attributes of layers (such as
+    `activation`), at any depth of Functional and Sequential models and of the user's own
+    layers and models. A function that the user's own `call` applies directly stays hidden:
+    `count_relus` tells what is found.
+
+    The twin is for calling, with `training=False` as attacks do; a change of the model's
+    weights is a change of the twin's. It is not for saving.
+
+    Args:
+      model: a built Keras model.
+      beta: sharpness of the softplus, > 0; it is ReLU in the limit of infinity.
+
+    Returns:
+      The twin; the model itself if no ReLU is found.
+
+    Raises:
+      ValueError: beta <= 0, a model that is not built, or a ReLU with a threshold.
+    """
+    return _smoothed(model, relu_with_softplus_second_derivative, beta)
+
+
+def count_relus(model: keras.Model) -> int:
+    """How many ReLUs the twins replace; a shared layer counts once.
+
+    Raises:
+      ValueError: a model that is not built, or a ReLU with a threshold.
+    """
+    found = []
+
+    def count(value):
+        if _kinks(value) is not None:
+            found.append(value)
+        return value
+
+    rewritten(model, count)
+    return len(found)
+
+
+def _smoothed(model, smooth: Callable[[tf.Tensor, float, float], tf.Tensor], beta: float):
+    if not beta > 0:
+        raise ValueError(f"beta must be > 0. Received: beta={beta}")
+
+    def replace(value):
+        kinks = _kinks(value)
+        if kinks is None:
+            return value
+
+        def activation(x):
+            y = smooth(x, beta, kinks.negative_slope)
+            if kinks.max_value is None:
+                return y
+            return y - smooth(x - kinks.max_value, beta, 0.0)
+
+        return elementwise(value, activation) if kind(value) else activation
+
+    return rewritten(model, replace)
+
+
+def _kinks(value: Any) -> _Kinks | None:
+    """Where a function, layer or operation is a ReLU; None for anything else."""
+    name = kind(value)
+    if name is None:
+        return next((kinks for function, kinks in _FUNCTIONS if value is function), None)
+    if name not in ("relu", "leakyrelu", "relu6"):
+        return None
+    if getattr(value, "threshold", 0.0):
+        raise ValueError(
+            "a ReLU must have threshold 0 to be replaced by softplus. "
+            f"Received: {value.name!r} with threshold={value.threshold}"
+        )
+    max_value = 6.0 if name == "relu6" else getattr(value, "max_value", None)
+    return _Kinks(getattr(value, "negative_slope", 0.0), max_value)
