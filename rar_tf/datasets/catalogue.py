@@ -1,6 +1,7 @@
 """Data sets by name."""
 
 import os
+import pathlib
 
 from absl import logging
 
@@ -43,12 +44,16 @@ def load(
     Raises:
       ValueError: if the name is unknown, the size impossible, or files hold something else
         than expected.
-      FileNotFoundError: if no source works; names the ways out.
+      FileNotFoundError: if no source works, naming the ways out; if `manual_dir` is no folder.
     """
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size must be >= 1. Received: image_size={image_size}")
     if seed < 0:
         raise ValueError(f"seed must be >= 0. Received: seed={seed}")
+    if manual_dir is not None:
+        manual_dir = pathlib.Path(manual_dir).expanduser()
+        if not manual_dir.is_dir():
+            raise FileNotFoundError(f"manual_dir must be a folder. Received: {manual_dir}")
     data = _load(name, data_dir, manual_dir, image_size, seed)
     logging.info("%s: %s", name, data.source)
     return data

@@ -32,7 +32,7 @@ def load_folder(path: str, *, image_size: int | None, seed: int) -> ImageData:
       ValueError: if there are no images, fewer than two classes, images of different sizes
         without `image_size`, or a file that is not a PNG or JPEG.
     """
-    root = pathlib.Path(path)
+    root = pathlib.Path(path).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"folder:PATH must name a folder. Received: PATH={path}")
     parts = {name: root / name for name in SPLITS if (root / name).is_dir()}
@@ -59,7 +59,7 @@ def load_npz(path: str, *, image_size: int | None, seed: int) -> ImageData:
       FileNotFoundError: if there is no such file.
       ValueError: if arrays are missing, or of another shape, type or range.
     """
-    file = pathlib.Path(path)
+    file = pathlib.Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"npz:PATH must name a file. Received: PATH={path}")
     if not zipfile.is_zipfile(file):
@@ -79,7 +79,9 @@ def load_npz(path: str, *, image_size: int | None, seed: int) -> ImageData:
                 f"Received: {', '.join(sorted(arrays))}"
             )
         splits = {
-            name: to_split(arrays[f"{p}images"], arrays[f"{p}labels"], image_size, f"{path} {name}")
+            name: _to_split(
+                arrays[f"{p}images"], arrays[f"{p}labels"], image_size, f"{path} {name}"
+            )
             for name, p in prefixes.items()
         }
         class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else None
@@ -145,6 +147,41 @@ def assemble(
       ValueError: if there are fewer than two classes, a label is out of range, a class has too
         few training images, or the splits' images differ in shape.
     """
+    _check(name, splits, class_names)
+    train, validation, test, drawn = _draw_missing(splits, seed)
+    return ImageData(
+        name=name,
+        num_classes=len(class_names),
+        image_shape=train.images.shape[1:],
+        class_names=class_names,
+        source=source + drawn,
+        train=train,
+        validation=validation,
+        test=test,
+    )
+
+
+def _to_split(images: np.ndarray, labels: np.ndarray, image_size: int | None, origin: str) -> Split:
+    """Checks arrays from outside and turns them into a split; see `load_npz`."""
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images of {origin} must be [N, H, W] or [N, H, W, 1 or 3]. "
+            f"Received: {list(images.shape)}"
+        )
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels of {origin} must be integers [{len(images)}]. "
+            f"Received: {labels.dtype} {list(labels.shape)}"
+        )
+    images = _levels(images, origin)
+    if image_size and len(images):
+        images = np.stack([pixels.resize(image, (image_size,) * 2) for image in images])
+    return Split(images, labels.astype(np.int32))
+
+
+def _check(name: str, splits: dict[str, Split], class_names: tuple[str, ...]) -> None:
     if "train" not in splits:
         raise ValueError(f"{name} must have a train split. Received: {', '.join(splits)}")
     for part, split in splits.items():
@@ -168,37 +205,6 @@ def assemble(
             f"each class of {name} must have at least {needed} training images, one for each split "
             f"drawn from them. Received: {counts.min()} of class {class_names[counts.argmin()]}"
         )
-    train, validation, test, drawn = _draw_missing(splits, seed)
-    return ImageData(
-        name=name,
-        num_classes=len(class_names),
-        image_shape=shapes["train"],
-        class_names=class_names,
-        source=source + drawn,
-        train=train,
-        validation=validation,
-        test=test,
-    )
-
-
-def to_split(images: np.ndarray, labels: np.ndarray, image_size: int | None, origin: str) -> Split:
-    """Checks arrays from outside and turns them into a split; see `load_npz`."""
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"images of {origin} must be [N, H, W] or [N, H, W, 1 or 3]. "
-            f"Received: {list(images.shape)}"
-        )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels of {origin} must be integers [{len(images)}]. "
-            f"Received: {labels.dtype} {list(labels.shape)}"
-        )
-    images = _levels(images, origin)
-    if image_size and len(images):
-        images = np.stack([pixels.resize(image, (image_size,) * 2) for image in images])
-    return Split(images, labels.astype(np.int32))
 
 
 def _levels(images: np.ndarray, origin: str) -> np.ndarray:
@@ -264,7 +270,7 @@ def _read_tfds(builder: tfds.core.DatasetBuilder, part: str, image_size: int | N
     for example in examples.as_numpy_iterator():
         images.append(_scaled(example["image"], image_size))
         labels.append(example["label"])
-    return to_split(_stack(images, f"{builder.name} {part}"), np.array(labels), None, builder.name)
+    return _to_split(_stack(images, f"{builder.name} {part}"), np.array(labels), None, builder.name)
 
 
 def _scaled(image: np.ndarray, image_size: int | None) -> np.ndarray:

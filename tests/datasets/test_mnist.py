@@ -212,6 +212,24 @@ def test_the_debian_package_holds_the_published_data_and_the_sample_is_its_begin
         np.testing.assert_array_equal(data.test.labels[:256], sample["test_labels"])
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not SYSTEM.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_tfds_order_of_the_whole_data_set_is_undone(tmp_path, monkeypatch):
+    for path in SYSTEM.glob("*.gz"):
+        (tmp_path / path.name).write_bytes(gzip.decompress(path.read_bytes()))
+    monkeypatch.setattr(
+        tfds.download.DownloadManager,
+        "download_and_extract",
+        lambda self, urls: {key: tmp_path / url.split("/")[-1] for key, url in urls.items()},
+    )
+    tfds.builder("fashion_mnist", data_dir=tmp_path / "tfds").download_and_prepare()
+    data = load("fashion_mnist", data_dir=tmp_path / "tfds")
+    reference = load("fashion_mnist", manual_dir=SYSTEM)
+    for split in ("train", "validation", "test"):
+        np.testing.assert_array_equal(data.require(split).images, reference.require(split).images)
+        np.testing.assert_array_equal(data.require(split).labels, reference.require(split).labels)
+
+
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match=r"name must be one of .*fashion_mnist.*name=fashion"):
         load("fashion")

@@ -234,3 +234,14 @@ def test_errors_of_tfds_names(tmp_path, monkeypatch):
 def test_errors_of_load(arguments, message):
     with pytest.raises(ValueError, match=message):
         load(**arguments)
+
+
+def test_a_manual_dir_that_is_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"manual_dir must be a folder\. Received: .*none"):
+        load("mnist", manual_dir=tmp_path / "none")
+
+
+def test_paths_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder(tmp_path / "pets", {"a": 3, "b": 3})
+    assert len(load("folder:~/pets").train) == 2
