@@ -6,6 +6,7 @@ import urllib.request
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import hashing
 
 _PROBE_SECONDS = 5
 
@@ -67,7 +68,7 @@ def read_in_file_order(builder: tfds.core.DatasetBuilder, split: str) -> dict[st
         batch_size=-1,
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
-    hasher = tfds.core.hashing.Hasher(split)
+    hasher = hashing.Hasher(split)
     count = builder.info.splits[split].num_examples
     number = np.array(sorted(range(count), key=hasher.hash_key))
     position = np.argsort(number)

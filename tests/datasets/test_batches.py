@@ -71,10 +71,14 @@ def test_ordered_batches_keep_order_and_the_partial_end():
 
 
 def test_two_replicas_share_one_global_batch():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     dataset = training_batches(numbered(20), batch_size=6, seed=0, steps=3)
-    shared = [y.numpy().tolist() for _, y in strategy.experimental_distribute_dataset(dataset)]
-    assert shared == labels_of(dataset)
+    halves = [
+        [part.numpy().tolist() for part in strategy.experimental_local_results(y)]
+        for _, y in strategy.experimental_distribute_dataset(dataset)
+    ]
+    assert [len(half) for pair in halves for half in pair] == [3] * 6
+    assert [first + second for first, second in halves] == labels_of(dataset)
 
 
 @pytest.mark.parametrize(
