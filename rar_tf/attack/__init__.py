@@ -1,17 +1,35 @@
-"""What pushes an explanation: threat models and the search inside them."""
+"""What pushes an explanation: threat models, the search inside them, the attribution attack."""
 
-from rar_tf.attack.search import Attack, ScoreFn, maximize
+from rar_tf.attack.ifia import (
+    ALGORITHMS,
+    METRICS,
+    SCORES,
+    SECOND_DERIVATIVES,
+    Found,
+    Ifia,
+    metric_function,
+)
+from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
+from rar_tf.attack.search import Attack, ScoreFn, StepSize, maximize
 from rar_tf.attack.threats import LpBall, Threat
-from rar_tf.attack.transport import TransportPenalty
 from rar_tf.attribution import normal_rows, uniform_rows
 
 __all__ = [
+    "ALGORITHMS",
+    "ATTRIBUTIONS",
+    "METRICS",
+    "SCORES",
+    "SECOND_DERIVATIVES",
     "Attack",
+    "Found",
+    "Ifia",
+    "LabelMap",
     "LpBall",
     "ScoreFn",
+    "StepSize",
     "Threat",
-    "TransportPenalty",
     "maximize",
+    "metric_function",
     "normal_rows",
     "uniform_rows",
 ]

@@ -9,6 +9,8 @@ from rar_tf.attack.threats import Threat
 
 # x_adv [B, ...] -> [B]: what an attack ascends.
 ScoreFn = Callable[[tf.Tensor], tf.Tensor]
+# In pixel units, > 0; a function of the step's number (int32 scalar from 0) for a schedule.
+StepSize = float | Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +51,14 @@ def maximize(
     threat: Threat,
     *,
     steps: int,
-    step_size: float,
+    step_size: StepSize,
     seed: tf.Tensor | None,
     first_row: tf.Tensor | int = 0,
     flat_at_x: bool = False,
-    select: ScoreFn | None = None,
+    momentum: float = 0.0,
+    keep: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    select: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    select_every: int = 1,
 ) -> tf.Tensor:
     """Projected gradient ascent on `score(x_adv) - threat.penalty(x_adv, x)`, per example.
 
@@ -64,21 +69,32 @@ def maximize(
       x: [B, ...] float32, pixels in [0, 1].
       threat: the allowed set.
       steps: number of steps, >= 0.
-      step_size: in pixel units, > 0.
+      step_size: in pixel units, > 0; or a function of the step's number.
       seed: int [2], for a random start; None starts at x.
       first_row: number of the first row among all rows that share the seed.
       flat_at_x: the score's gradient at x_adv = x is zero, as that of ||IG(x, x_adv)||_1:
         without a random start such a search could not move, and is refused.
+      momentum: mu in [0, 1) of `v <- mu v + gradient / ||gradient||_1`, along which the step
+        goes [Dong et al. 2018, Algorithm 1]; 0 follows the gradient itself.
+      keep: x_adv -> bool [B]. An example stops for good before the first step that would end
+        where this is false; a random start where it is false gives way to x.
       select: x_adv -> [B], -inf or NaN for a point that does not count; the iterate (the
-        start and x among them) with the largest value is returned. None returns the last.
+        start and x among them) with the largest value is returned. For several criteria at
+        once x_adv -> [B, M], each with its own best iterate. None returns the last.
+      select_every: steps between two calls of `select`; the last step always has one.
 
     Returns:
-      x_adv [B, ...], inside the threat; no gradient flows through it.
+      x_adv [B, ...], inside the threat; [B, M, ...] for several criteria. No gradient flows
+      through it.
 
     Raises:
-      ValueError: bad steps or step_size, or a start at x for a score that is flat there.
+      ValueError: bad numbers, or a start at x for a score that is flat there.
     """
     _check_steps(steps, step_size)
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be in [0, 1). Received: momentum={momentum}")
+    if select_every < 1:
+        raise ValueError(f"select_every must be >= 1. Received: select_every={select_every}")
     if seed is None and flat_at_x:
         raise ValueError(
             "this score has a zero gradient at x_adv = x and needs a random start. "
@@ -86,50 +102,75 @@ def maximize(
         )
     x = tf.convert_to_tensor(x)
     # The first gradient is taken at the raw start; bounds apply from the first step on.
-    x_adv = x if seed is None else threat.start(x, tf.convert_to_tensor(seed), first_row)
+    start = x if seed is None else threat.start(x, tf.convert_to_tensor(seed), first_row)
+    if keep is not None and seed is not None:
+        start = _where(keep(threat.project(start, x)), start, x)
 
-    def step(i, x_adv):
+    def step(i, x_adv, velocity, moving):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
             value = score(x_adv) - threat.penalty(x_adv, x)
         gradient = tape.gradient(value, x_adv, unconnected_gradients="zero")
-        return i + 1, threat.project(threat.ascend(x_adv, gradient, step_size), x)
+        velocity = momentum * velocity + _unit_l1(gradient) if momentum else gradient
+        size = step_size(i) if callable(step_size) else step_size
+        stepped = threat.project(threat.ascend(x_adv, velocity, size), x)
+        if keep is not None:
+            moving &= keep(stepped)
+            stepped = _where(moving, stepped, x_adv)
+        return i + 1, stepped, velocity, moving
 
+    state = (tf.constant(0), start, tf.zeros_like(x), tf.ones(tf.shape(x)[:1], tf.bool))
     if select is None:
         if steps == 0:
-            return tf.stop_gradient(threat.project(x_adv, x))
-        _, x_adv = tf.while_loop(
-            lambda i, _: i < steps, step, (tf.constant(0), x_adv), parallel_iterations=1
-        )
-        return tf.stop_gradient(x_adv)
+            return tf.stop_gradient(threat.project(start, x))
+        return tf.stop_gradient(_loop(steps, step, state)[1])
 
-    def step_and_keep(i, x_adv, best, value):
-        i, x_adv = step(i, x_adv)
-        return i, x_adv, *_keep(select, x_adv, best, value)
-
-    best, value = _keep(select, x, x, tf.fill(tf.shape(x)[:1], -float("inf")))
+    value = select(x)
+    value = tf.where(tf.math.is_nan(value), -float("inf"), value)
+    best = x if value.shape.rank == 1 else tf.repeat(x[:, tf.newaxis], tf.shape(value)[1], 1)
     if seed is not None:
-        best, value = _keep(select, threat.project(x_adv, x), best, value)
-    best = tf.while_loop(
-        lambda i, *_: i < steps,
-        step_and_keep,
-        (tf.constant(0), x_adv, best, value),
-        parallel_iterations=1,
-    )[2]
-    return tf.stop_gradient(best)
+        best, value = _keep(select, threat.project(start, x), best, value)
+
+    def step_and_keep(i, x_adv, velocity, moving, best, value):
+        i, x_adv, velocity, moving = step(i, x_adv, velocity, moving)
+        if select_every == 1:
+            best, value = _keep(select, x_adv, best, value)
+        else:
+            best, value = tf.cond(
+                (i % select_every == 0) | (i == steps),
+                lambda: _keep(select, x_adv, best, value),
+                lambda: (best, value),
+            )
+        return i, x_adv, velocity, moving, best, value
+
+    return tf.stop_gradient(_loop(steps, step_and_keep, (*state, best, value))[4])
+
+
+def _loop(steps, body, state):
+    return tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
 
 
 def _keep(select, x_adv, best, value):
-    """The better of x_adv and best, per example; NaN never wins."""
+    """The better of x_adv and best, per example and criterion; NaN never wins."""
     candidate = tf.ensure_shape(select(x_adv), value.shape)
     better = candidate > value
-    ones = tf.ones(x_adv.shape.rank - 1, tf.int32)
-    mask = tf.reshape(better, tf.concat([tf.shape(value), ones], 0))
-    return tf.where(mask, x_adv, best), tf.where(better, candidate, value)
+    point = x_adv if value.shape.rank == 1 else x_adv[:, tf.newaxis]
+    return _where(better, point, best), tf.where(better, candidate, value)
+
+
+def _where(condition, x, y):
+    """`tf.where` by the first axes of y."""
+    ones = tf.ones(y.shape.rank - condition.shape.rank, tf.int32)
+    return tf.where(tf.reshape(condition, tf.concat([tf.shape(condition), ones], 0)), x, y)
+
+
+def _unit_l1(x):
+    axes = list(range(1, x.shape.rank))
+    return tf.math.divide_no_nan(x, tf.reduce_sum(tf.abs(x), axes, keepdims=True))
 
 
 def _check_steps(steps, step_size):
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ValueError(f"steps must be an integer >= 0. Received: steps={steps!r}")
-    if not step_size > 0:
+    if not callable(step_size) and not step_size > 0:
         raise ValueError(f"step_size must be > 0. Received: step_size={step_size}")

@@ -6,8 +6,8 @@ from rar_tf.attribution.gradients import (
     path_integrated_gradients,
     smooth_grad,
 )
-from rar_tf.attribution.noise import normal_rows, uniform_rows
 from rar_tf.attribution.layers import layer_integrated_gradients
+from rar_tf.attribution.noise import normal_rows, uniform_rows
 from rar_tf.attribution.outputs import (
     OutputFn,
     cross_entropy,

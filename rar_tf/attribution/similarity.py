@@ -47,7 +47,7 @@ def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
     Raises:
       ValueError: k < 1, or k larger than the map.
     """
-    flat = np.reshape(maps, (len(maps), -1))
+    flat = _rows(maps)
     if not 1 <= k <= flat.shape[1]:
         raise ValueError(f"k must be in 1 .. {flat.shape[1]}, the pixels of a map. Received: k={k}")
     order = np.argsort(-flat, axis=1, kind="stable")[:, :k]
@@ -70,7 +70,7 @@ def top_k_intersection(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
       ValueError: k < 1, or k larger than the map.
     """
     both = top_k_mask(a, k) & top_k_mask(b, k)
-    share = both.reshape(len(both), -1).sum(1) / k
+    share = _rows(both).sum(1) / k
     return np.where(_ranked(a) & _ranked(b), share, np.nan)
 
 
@@ -104,12 +104,17 @@ def center_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def is_constant(maps: np.ndarray) -> np.ndarray:
     """[B] bool: all pixels of the map [B, ...] have one value, so that it ranks nothing."""
-    flat = np.reshape(maps, (len(maps), -1))
+    flat = _rows(maps)
     return (flat == flat[:, :1]).all(1)
 
 
+def _rows(maps):
+    # Not -1: there may be no map at all.
+    return np.reshape(maps, (len(maps), int(np.prod(np.shape(maps)[1:]))))
+
+
 def _ranked(maps):
-    return np.isfinite(np.reshape(maps, (len(maps), -1))).all(1) & ~is_constant(maps)
+    return np.isfinite(_rows(maps)).all(1) & ~is_constant(maps)
 
 
 def _correlation(statistic, a, b):

@@ -1,0 +1,273 @@
+"""IFIA, the attribution attack: another map for the same prediction  [GAZ17; RAR; FAR]."""
+
+import dataclasses
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rar_tf.attack import map_scores
+from rar_tf.attack.label_map import LabelMap
+from rar_tf.attack.search import maximize
+from rar_tf.attack.threats import LpBall
+from rar_tf.attribution import (
+    center_shift,
+    cross_entropy,
+    kendall_tau,
+    spearman,
+    top_k_intersection,
+    uniform_rows,
+)
+
+SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
+METRICS = ("top_k", "kendall", "spearman", "center_shift")
+SECOND_DERIVATIVES = ("softplus_twin", "softplus_second_derivative", "none")
+ALGORITHMS = ("select", "until_flip", "adversarial")
+
+
+class Found(NamedTuple):
+    """What an attack found, per image and criterion of selection.
+
+    Attributes:
+      x_adv: [B, M, H, W, C]; x itself where there was no candidate.
+      candidate: [B, M] bool, whether any perturbed point counted.
+      undefined: [B] bool, whether some point of unchanged label had a metric of NaN.
+    """
+
+    x_adv: tf.Tensor
+    candidate: tf.Tensor
+    undefined: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Ifia:
+    """How the attribution attack searches.
+
+    Attributes:
+      threat: the allowed set.
+      k: of the score `top_k`.
+      metric_k: of the metric `top_k`; None for k.
+      score: one of `SCORES`, or several joined by "+".
+      steps, step_size: gradient steps; step_size in pixel units.
+      decay: "constant", or "linear" for steps that shrink to 0.
+      momentum: of `maximize`.
+      random_start: start at a random point of the threat rather than at x.
+      algorithm: "select" returns the iterate with the worst metric of those whose label is
+        unchanged [GAZ17, RAR]; "until_flip" the last one before the label flips
+        [FAR Algorithm 1, which returns the flipped one; its eq. 4 counts only the former];
+        "adversarial" ascends `loss + weight * score` and returns the last
+        [FAR Algorithm 2], whatever its label.
+      weight: lambda of "adversarial".
+      select: criteria of "select", of `METRICS`: each has its own worst iterate.
+      select_every: steps between looks at the metrics.
+      label_map: the map that the score sees.
+      select_map: the map that the selection sees, of the plain network; None for label_map.
+      second_derivatives: which network the score ascends; see `SECOND_DERIVATIVES`.
+      softplus_beta: its sharpness.
+
+    Raises:
+      ValueError: an unknown name, a number out of range, or a score that is flat at x
+        without a random start.
+    """
+
+    threat: LpBall
+    k: int
+    metric_k: int | None = None
+    score: str = "top_k"
+    steps: int = 100
+    step_size: float = 0.01
+    decay: str = "constant"
+    momentum: float = 0.0
+    random_start: bool = False
+    algorithm: str = "select"
+    weight: float = 1.0
+    select: tuple[str, ...] = ("kendall",)
+    select_every: int = 1
+    label_map: LabelMap = dataclasses.field(default_factory=LabelMap)
+    select_map: LabelMap | None = None
+    second_derivatives: str = "softplus_twin"
+    softplus_beta: float = 1.0
+
+    def __post_init__(self):
+        for name, values, known in (
+            ("score", self.score.split("+"), SCORES),
+            ("select", self.select or ("none",), METRICS),
+            ("decay", (self.decay,), ("constant", "linear")),
+            ("algorithm", (self.algorithm,), ALGORITHMS),
+            ("second_derivatives", (self.second_derivatives,), SECOND_DERIVATIVES),
+        ):
+            if not set(values) <= set(known):
+                raise ValueError(
+                    f"{name} must be of {', '.join(known)}. Received: {name}={getattr(self, name)}"
+                )
+        for name in ("k", "metric_k", "steps", "select_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1. Received: {name}={value}")
+        if not self.step_size > 0:
+            raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
+
+    def __call__(
+        self,
+        classifier: keras.Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        *,
+        ascended: keras.Model | None = None,
+        seed: tf.Tensor | None = None,
+        first_row: tf.Tensor | int = 0,
+        region: tf.Tensor | None = None,
+        chunk: int | None = None,
+    ) -> Found:
+        """Attacks the maps of images x with the predicted labels y.
+
+        Masks, the label condition and the selection are the classifier's own.
+
+        Args:
+          classifier: images -> logits.
+          x: [B, H, W, C] float32, pixels in [0, 1].
+          y: [B] int, the labels that are explained and must stay the prediction.
+          ascended: the network whose map the score is of: `classifier` made twice
+            differentiable in the way that `second_derivatives` names; None for itself.
+          seed: int [2], of random starts and of the score `random`.
+          first_row: number of the first row among all rows that share the seed.
+          region: [H, W] or [B, H, W] of 0 and 1, where the score `target` wants the mass.
+          chunk: nodes per call of a network; None for all at once.
+
+        Raises:
+          ValueError: k larger than the map, or a score that lacks its seed or region, or is
+            flat at x.
+        """
+        _check_k(max(self.k, self.metric_k or 0), x.shape)
+        if seed is None and (self.random_start or "random" in self.score):
+            raise ValueError("a random start and the score random need a seed. Received: seed=None")
+        ascended = classifier if ascended is None else ascended
+        options = {"chunk": chunk, "first_row": first_row}
+        clean = tf.stop_gradient(self.label_map(classifier, x, y, **options))
+        score = self._score(ascended, x, y, clean, seed, region, options)
+        criteria = keep = None
+        if self.algorithm == "select":
+            criteria = self._criteria(classifier, x, y, clean, options)
+        elif self.algorithm == "until_flip":
+
+            def keep(x_adv):
+                return _predicts(classifier, x_adv, y)
+
+        x_adv = maximize(
+            score,
+            x,
+            self.threat,
+            steps=self.steps,
+            step_size=self._size if self.decay == "linear" else self.step_size,
+            seed=seed if self.random_start else None,
+            first_row=first_row,
+            flat_at_x=self._flat_at_x,
+            momentum=self.momentum,
+            keep=keep,
+            select=criteria,
+            select_every=self.select_every,
+        )
+        if criteria is None:
+            x_adv = x_adv[:, tf.newaxis]
+            undefined = tf.zeros(tf.shape(x)[:1], tf.bool)
+        else:
+            undefined = _moved(x_adv[:, -1], x)
+            x_adv = x_adv[:, :-1]
+        return Found(x_adv, _moved(x_adv, x[:, tf.newaxis]), undefined)
+
+    @property
+    def _flat_at_x(self):
+        # The twin's maps differ from the plain network's, the other two networks' do not.
+        return (
+            self.score == "log_pearson"
+            and self.second_derivatives != "softplus_twin"
+            and self.algorithm != "adversarial"
+        )
+
+    def _size(self, i):
+        return self.step_size * (1 - tf.cast(i, tf.float32) / self.steps)
+
+    def _score(self, ascended, x, y, clean, seed, region, options):
+        parts = []
+        names = self.score.split("+")
+        for name in names:
+            if name == "top_k":
+                parts.append(map_scores.top_k(clean, self.k))
+            elif name == "mass_center":
+                own = self.label_map(ascended, x, y, **options)
+                parts.append(map_scores.mass_center(tf.stop_gradient(own)))
+            elif name == "log_pearson":
+                parts.append(map_scores.log_pearson(clean))
+            elif name == "target":
+                if region is None:
+                    raise ValueError("the score target needs a region. Received: region=None")
+                parts.append(map_scores.target(region))
+        signs = None
+        if "random" in names:
+            other = tf.convert_to_tensor(seed) + tf.constant([0, 2], tf.int32)
+            signs = tf.sign(uniform_rows(tf.shape(x), other, options["first_row"]) - 0.5)
+
+        def score(x_adv):
+            value = tf.zeros(tf.shape(x)[:1])
+            if parts:
+                maps = self.label_map(ascended, x_adv, y, **options)
+                value += tf.add_n([part(maps) for part in parts])
+            if signs is not None:
+                value += tf.reduce_mean(signs * x_adv, [1, 2, 3])
+            if self.algorithm == "adversarial":
+                value = self.weight * value
+                value += cross_entropy(ascended(x_adv, training=False), y)
+            return value
+
+        return score
+
+    def _criteria(self, classifier, x, y, clean, options):
+        """x_adv -> [B, M + 1]: how bad each metric is, and whether any is NaN."""
+        select_map = self.select_map or self.label_map
+        before = clean
+        if select_map != self.label_map:
+            before = select_map(classifier, x, y, **options)
+        metrics = [metric_function(name, self.metric_k or self.k) for name in self.select]
+
+        def badness(before: np.ndarray, after: np.ndarray, counts: np.ndarray) -> np.ndarray:
+            values = np.full((len(counts), len(metrics) + 1), -np.inf, np.float32)
+            rows = np.flatnonzero(counts)
+            for column, (metric, sign) in enumerate(metrics):
+                values[rows, column] = sign * metric(before[rows], after[rows])
+            values[rows[np.isnan(values[rows, :-1]).any(1)], -1] = 1.0
+            return values
+
+        def criteria(x_adv):
+            counts = _predicts(classifier, x_adv, y) & _moved(x_adv, x)
+            after = select_map(classifier, x_adv, y, **options)
+            values = tf.numpy_function(badness, [before, after, counts], tf.float32)
+            return tf.ensure_shape(values, [x.shape[0], len(metrics) + 1])
+
+        return criteria
+
+
+def metric_function(name: str, k: int):
+    """(metric of two maps [B, H, W] -> [B], sign that makes a changed map score higher)."""
+    functions = {
+        "top_k": (lambda a, b: top_k_intersection(a, b, k), -1.0),
+        "kendall": (kendall_tau, -1.0),
+        "spearman": (spearman, -1.0),
+        "center_shift": (center_shift, 1.0),
+    }
+    return functions[name]
+
+
+def _check_k(k, shape):
+    pixels = shape[1] * shape[2]
+    if k > pixels:
+        raise ValueError(f"k must be in 1 .. {pixels}, the pixels of a map. Received: k={k}")
+
+
+def _predicts(classifier, x, y):
+    logits = classifier(x, training=False)
+    return tf.argmax(logits, -1, y.dtype) == y
+
+
+def _moved(x_adv, x):
+    return tf.reduce_any(x_adv != x, [-3, -2, -1])
