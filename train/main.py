@@ -60,6 +60,13 @@ flags.DEFINE_integer("ig_steps", None, "m, the quadrature's intervals in the gra
 flags.DEFINE_integer("attack_ig_steps", None, "m in the attack.")
 flags.DEFINE_string("ig_rule", None, "left, right, midpoint, trapezoid or gauss_legendre.")
 flags.DEFINE_integer("chunk", None, "Nodes in memory at once in the gradient step.")
+flags.DEFINE_float("gamma", None, "Price of moving, of distributional.")
+flags.DEFINE_float("q", None, "Power of the norm, of input_gradient.")
+flags.DEFINE_string("layer", None, "Name of a layer, of layer_ig_norm.")
+flags.DEFINE_string("attribution", None, "Map of far: integrated_gradients, input_gradient, ...")
+flags.DEFINE_string("dissimilarity", None, "Of far: pearson, cosine or l1.")
+flags.DEFINE_float("softplus_beta", None, "Sharpness of second derivatives in FAR's attacks.")
+flags.DEFINE_string("base", None, "clean or adversarial, of align.")
 flags.DEFINE_integer("validate_every", None, "Steps between validations.")
 flags.DEFINE_integer("checkpoint_every", None, "Steps between checkpoints.")
 

@@ -1,11 +1,10 @@
 """Architectures by name; the only registry of models."""
 
-import difflib
-
 import keras
 
 from rar_tf.models.resnet import flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
+from rar_tf.naming import check_name
 
 ARCHITECTURES = {
     constructor.__name__: constructor
@@ -33,13 +32,7 @@ def build(
     Raises:
       ValueError: an unknown name.
     """
-    if architecture not in ARCHITECTURES:
-        near = difflib.get_close_matches(architecture, ARCHITECTURES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}. "
-            f"Received: architecture={architecture!r}.{hint}"
-        )
+    check_name("architecture", architecture, ARCHITECTURES)
     return ARCHITECTURES[architecture](
         num_classes, input_shape, weight_decay=weight_decay, seed=seed
     )

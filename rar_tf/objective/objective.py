@@ -1,6 +1,7 @@
 """An objective: a loss, a term about attributions, and what the adversary ascends."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,11 +12,19 @@ from rar_tf.attribution import cross_entropy
 
 
 class Batch(NamedTuple):
-    """Images [B, H, W, C] in [0, 1], labels [B], and target maps [B, ...] if given."""
+    """A batch of examples.
+
+    Attributes:
+      image: [B, H, W, C] in [0, 1].
+      label: [B] int.
+      target_map: [B, ...], the map that attributions should resemble, if given.
+      explained: [B] int, the class that is explained, where already known.
+    """
 
     image: tf.Tensor
     label: tf.Tensor
     target_map: tf.Tensor | None = None
+    explained: tf.Tensor | None = None
 
 
 # (classifier, batch, x_adv) -> [B]
@@ -41,21 +50,29 @@ class Objective:
       term: what training adds; None for the loss alone.
       weight: lambda (clean) or beta (adversarial), >= 0.
       search: a cheaper surrogate of the term for the adversary; None takes the term.
+      prepare: (classifier, batch) -> batch, what the adversary computes once an attack.
       attacked: whether there is an inner maximization at all.
       flat_at_x: what the adversary ascends has zero gradient at x_adv = x.
+      keep_label: the adversary keeps the class predicted at x  [FAR Algorithm 1].
+      softplus_beta: sharpness of the softplus whose second derivative ReLUs take in
+        attacks, values and first derivatives staying their own  [FAR sec. 4]; None for
+        plain ReLU.
     """
 
     base: str = "clean"
     term: Term | None = None
     weight: float = 0.0
     search: Term | None = None
+    prepare: Callable[[keras.Model, Batch], Batch] | None = None
     attacked: bool = True
     flat_at_x: bool = False
+    keep_label: bool = False
+    softplus_beta: float | None = None
 
     def __post_init__(self):
         if self.base not in ("clean", "adversarial"):
             raise ValueError(f'base must be "clean" or "adversarial". Received: base={self.base!r}')
-        if not 0 <= self.weight < float("inf"):
+        if not 0 <= self.weight < math.inf:
             raise ValueError(f"weight must be finite and >= 0. Received: weight={self.weight}")
         if self.term is None and self.weight > 0:
             raise ValueError(
@@ -65,6 +82,8 @@ class Objective:
     def score(self, classifier: keras.Model, batch: Batch) -> Callable[[tf.Tensor], tf.Tensor]:
         """What the adversary ascends: x_adv -> [B]."""
         search = self.search or self.term
+        if self.prepare is not None:
+            batch = self.prepare(classifier, batch)
 
         def score(x_adv):
             if self.base == "clean":

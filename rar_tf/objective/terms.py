@@ -1,8 +1,26 @@
-"""Terms: what an objective adds to the loss. Each returns (classifier, batch, x_adv) -> [B]."""
+"""Terms: what an objective adds to the loss. Each makes a (classifier, batch, x_adv) -> [B]."""
 
-from rar_tf.attribution import integrated_gradients, label_loss
-from rar_tf.objective.objective import Term
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from rar_tf.attribution import (
+    cosine,
+    input_gradient,
+    integrated_gradients,
+    label_logit,
+    label_loss,
+    layer_integrated_gradients,
+    pearson,
+)
+from rar_tf.objective.objective import Batch, Term
 from rar_tf.objective.sizes import SizeFn
+
+# (classifier, images [B, ...], classes [B]) -> differentiable map [B, ...]
+AttributionFn = Callable[[keras.Model, tf.Tensor, tf.Tensor], tf.Tensor]
+# (map, target map) -> [B], >= 0
+DissimilarityFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def loss_attribution(size: SizeFn, *, steps: int, rule: str, chunk: int | None = None) -> Term:
@@ -26,3 +44,118 @@ def loss_attribution(size: SizeFn, *, steps: int, rule: str, chunk: int | None =
         return size(attribution)
 
     return term
+
+
+def layer_loss_attribution(size: SizeFn, layer: str, *, steps: int, rule: str) -> Term:
+    """s(IG^{l_y}_h(x, x_adv)): the same at a hidden layer h  [RAR eq. 2-4].
+
+    Args:
+      size: s, attribution [B, ...] -> [B].
+      layer: name of a layer of the (Functional) classifier.
+      steps, rule: of `layer_integrated_gradients`.
+    """
+
+    def term(classifier, batch, x_adv):
+        attribution = layer_integrated_gradients(
+            classifier, layer, x_adv, batch.label, baseline=batch.image, steps=steps, rule=rule
+        )
+        return size(attribution)
+
+    return term
+
+
+def input_gradient_size(size: SizeFn) -> Term:
+    """s(grad_x l(x)), without an adversary  [RAR Prop. 2; DL92; RD18]."""
+
+    def term(classifier, batch, x_adv):
+        return size(input_gradient(label_loss(classifier), batch.image, batch.label))
+
+    return term
+
+
+def loss_change(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
+    """|l(x_adv) - l(x)|, the attribution to the loss output  [RAR Prop. 3]."""
+    loss = label_loss(classifier)
+    return tf.abs(loss(x_adv, batch.label) - loss(batch.image, batch.label))
+
+
+def map_change(attribution: AttributionFn, dissimilarity: DissimilarityFn) -> Term:
+    """d_s[S(x_adv), S^T(x)]  [FAR eq. 5, 6], for the class predicted at x.
+
+    S^T is the batch's target map; without one it is S(x), through which the weights'
+    gradient flows as well.
+
+    Args:
+      attribution: S.
+      dissimilarity: d_s.
+    """
+
+    def term(classifier, batch, x_adv):
+        explained = explained_class(classifier, batch)
+        target = batch.target_map
+        if target is None:
+            target = attribution(classifier, batch.image, explained)
+        return dissimilarity(attribution(classifier, x_adv, explained), target)
+
+    return term
+
+
+def with_target_map(attribution: AttributionFn) -> Callable[[keras.Model, Batch], Batch]:
+    """What stays the same over an attack on `map_change`, computed once.
+
+    (classifier, batch) -> the batch with S(x) as its target map, unless the user gave one,
+    and with the class that is explained.
+    """
+
+    def prepare(classifier, batch):
+        batch = batch._replace(explained=explained_class(classifier, batch))
+        if batch.target_map is not None:
+            return batch
+        target = attribution(classifier, batch.image, batch.explained)
+        return batch._replace(target_map=tf.stop_gradient(target))
+
+    return prepare
+
+
+def explained_class(classifier: keras.Model, batch: Batch) -> tf.Tensor:
+    """The class that both maps explain: the one predicted at x [B]  [FAR eq. 1, 2]."""
+    if batch.explained is not None:
+        return batch.explained
+    return tf.argmax(classifier(batch.image, training=False), -1, tf.int32)
+
+
+def logit_attribution(*, steps: int, rule: str, chunk: int | None = None) -> AttributionFn:
+    """S: IG of the class logit from a black image  [FAR eq. 2 with b = 0]."""
+
+    def attribution(classifier, x, classes):
+        return integrated_gradients(
+            label_logit(classifier), x, classes, baseline=0.0, steps=steps, rule=rule, chunk=chunk
+        )
+
+    return attribution
+
+
+def pearson_loss(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """PCL = 1 - (pearson + 1) / 2 of the signed maps, in [0, 1]  [FAR sec. 4]."""
+    return 1 - (pearson(a, b) + 1) / 2
+
+
+def cosine_loss(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """1 - cosine of the signed maps, in [0, 2]  [Wang and Kong 2022]."""
+    return 1 - cosine(a, b)
+
+
+def misalignment(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
+    """log(1 + exp(-(cos(g^y(x_adv), x) - cos(g^ybar(x_adv), x))))  [FAR A.1.3; ALIGN].
+
+    g^c is the gradient of class c's logit at x_adv; ybar the best other class there.
+    """
+    logits = tf.cast(classifier(x_adv, training=False), tf.float32)
+    others = logits - tf.one_hot(batch.label, logits.shape[-1], on_value=logits.dtype.max)
+    best_other = tf.argmax(others, -1, tf.int32)
+    logit = label_logit(classifier)
+    aligned = [
+        cosine(input_gradient(logit, x_adv, classes), batch.image)
+        for classes in (batch.label, best_other)
+    ]
+    return tf.math.softplus(-(aligned[0] - aligned[1]))

@@ -1,33 +1,34 @@
 """Preset -> the objects of a run."""
 
-import inspect
 import pathlib
 
 import keras
 
-from rar_tf.attack import Attack, LpBall
+from rar_tf.attack import Attack, LpBall, Threat, TransportPenalty
 from rar_tf.models import build as build_model
 from rar_tf.objective import CATALOGUE, Objective
 from rar_tf.training.presets import Preset
+from rar_tf.training.schedules import OBJECTIVE_SETTINGS
 
 
 def objective(preset: Preset) -> Objective:
-    """The objective with those of the preset's settings that its constructor takes."""
-    constructor = CATALOGUE[preset.objective]
-    names = inspect.signature(constructor).parameters
+    """The objective with those of the preset's settings that are its own."""
+    names = [*OBJECTIVE_SETTINGS[preset.objective], "chunk"]
     settings = {name: getattr(preset, name) for name in names}
-    return constructor(**{name: value for name, value in settings.items() if value is not None})
+    given = {name: value for name, value in settings.items() if value is not None}
+    return CATALOGUE[preset.objective](**given)
 
 
 def attack(preset: Preset) -> Attack | None:
     """The inner maximization; None where the preset has none."""
     if preset.attack_steps is None:
         return None
-    return Attack(
-        LpBall(norm=preset.norm, epsilon=preset.epsilon),
-        steps=preset.attack_steps,
-        step_size=preset.attack_step_size,
-    )
+    threat: Threat
+    if preset.gamma is not None:
+        threat = TransportPenalty(preset.gamma)
+    else:
+        threat = LpBall(norm=preset.norm, epsilon=preset.epsilon)
+    return Attack(threat, steps=preset.attack_steps, step_size=preset.attack_step_size)
 
 
 def learning_rate(preset: Preset):

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attack import Attack
+from rar_tf.models import with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective
 
 
@@ -50,6 +51,11 @@ class RobustModel(keras.Model):
                 "random_start=True. Received: random_start=False"
             )
         self.classifier = classifier
+        twin = classifier
+        if objective.softplus_beta is not None:
+            twin = with_softplus_second_derivative(classifier, objective.softplus_beta)
+        # On the classifier's own weights: in a closure, or Keras would count them twice.
+        self._attacked_classifier = lambda: twin
         self.objective = objective
         self.attack = attack
         self.seed = seed
@@ -70,12 +76,18 @@ class RobustModel(keras.Model):
             return batch.image
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return self.attack(
-            self.objective.score(self.classifier, batch),
+            self.objective.score(self._attacked_classifier(), batch),
             batch.image,
             seed=tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)]),
             first_row=replica * tf.shape(batch.image)[0],
             flat_at_x=self.objective.flat_at_x,
+            keep=self._same_class(batch.image) if self.objective.keep_label else None,
         )
+
+    def _same_class(self, x):
+        """x_adv -> bool [B], whether the predicted class is still that of x."""
+        before = tf.argmax(self.classifier(x, training=False), -1)
+        return lambda x_adv: tf.argmax(self.classifier(x_adv, training=False), -1) == before
 
     def train_step(self, data):
         """One step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""

@@ -82,8 +82,9 @@ class Workdir:
             raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
         except ValueError as error:
             raise WorkdirError(f"{self.preset} is not a preset: {error}") from error
-        if found != wanted:
-            lines = "\n  ".join(differences(found, wanted))
+        # A setting that is missing is one that did not exist yet: None.
+        if differing := differences(found, wanted):
+            lines = "\n  ".join(differing)
             raise WorkdirError(
                 f"workdir {self.root} holds a run with another preset; choose another --workdir, "
                 f"or repeat its settings to go on with it. It has -> you asked for:\n  {lines}"

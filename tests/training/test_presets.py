@@ -5,23 +5,35 @@ import json
 import pytest
 
 from rar_tf.objective import CATALOGUE
-from rar_tf.training import build, resolve
-from rar_tf.training.presets import SCHEDULES, differences
+from rar_tf.training import build, published, resolve
+from rar_tf.training.presets import differences
+from rar_tf.training.schedules import SCHEDULES
 from rar_tf.training.workdir import to_json
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "gtsrb", "oxford_flowers17")
+
+
+def published_row(dataset, objective):
+    if objective in published.RAR_OBJECTIVES:
+        return dataset in published.RAR
+    return objective in published.FAR.get(dataset, {}).get("weights", ())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("objective", CATALOGUE)
 @pytest.mark.parametrize("dataset", PAPER_DATASETS)
 def test_every_preset_builds_and_round_trips_through_json(dataset, objective, schedule):
-    preset = resolve(dataset, objective, schedule)
+    if schedule == "paper" and not published_row(dataset, objective):
+        with pytest.raises(ValueError, match="must be one of .* for .*--schedule=paper"):
+            resolve(dataset, objective, schedule)
+        return
+    layer = "somewhere" if objective == "layer_ig_norm" else None
+    preset = resolve(dataset, objective, schedule, layer=layer)
     built = build.objective(preset)
     assert built.weight == (preset.weight or 0.0)
     attack = build.attack(preset)
     assert (attack is not None) == built.attacked
-    if attack:
+    if attack and objective != "distributional":
         assert attack.threat.epsilon == preset.epsilon < 1
     build.optimizer(preset)
     assert json.loads(to_json(preset))["objective"] == objective
@@ -55,6 +67,14 @@ def test_momentum_presets_turn_the_original_s_sums_into_means(dataset, objective
     assert build.optimizer(preset).momentum == 0.9
 
 
+def test_paper_values_of_far():
+    preset = resolve("fashion_mnist", "aat", "paper")
+    assert (preset.weight, preset.learning_rate, preset.batch_size) == (1.0, 1e-4, 50)
+    assert (preset.attack_steps, preset.init_from) == (7, "natural")
+    assert preset.attack_step_size == pytest.approx(1.2 / 7 * 0.1)
+    assert resolve("gtsrb", "adv_aat", "paper").weight == 0.2
+
+
 def test_warmup_and_cosine_reach_their_peak_and_zero():
     preset = resolve("fashion_mnist", "ig_norm")
     schedule = build.learning_rate(preset)
@@ -76,7 +96,11 @@ def test_overrides_none_leaves_and_zero_is_respected():
     [
         (("fashion_mnist", "ig_nrom"), {}, r"objective must be one of .*Did you mean 'ig_norm'\?"),
         (("fashion_mnist", "ig_norm", "quick"), {}, "schedule must be one of fast, paper"),
-        (("cifar10", "ig_norm", "paper"), {}, "dataset must be one of .*for --schedule=paper"),
+        (
+            ("cifar10", "ig_norm", "paper"),
+            {},
+            "dataset must be one of .*for ig_norm --schedule=paper",
+        ),
         (("fashion_mnist", "madry"), {"weight": 0.5}, "weight does not apply to objective=madry"),
         (("fashion_mnist", "natural"), {"epsilon": 0.1}, "epsilon does not apply"),
         (("fashion_mnist", "ig_norm"), {"batch_size": 0}, "batch_size must be >= 1.*batch_size=0"),

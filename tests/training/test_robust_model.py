@@ -15,6 +15,7 @@ RANDOM = np.random.default_rng(11)
 X = RANDOM.random((8, 4, 4, 1)).astype("float32")
 Y = RANDOM.integers(0, 3, 8).astype("int32")
 LEARNING_RATE, EPSILON = 0.1, 0.2
+NO_QUADRATURE = ("natural", "madry", "input_gradient", "loss_output", "align")
 
 
 @functools.cache
@@ -39,10 +40,17 @@ def relu_classifier(seed=0):
         h = keras.layers.Dense(
             units,
             activation="relu" if i == 0 else None,
+            name="hidden" if i == 0 else None,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.5, seed=seed + i),
             bias_initializer=keras.initializers.Constant(0.05),
         )(h)
     return keras.Model(image, h)
+
+
+def catalogue(name):
+    """The named objective with few nodes, and the layer that `relu_classifier` has."""
+    settings = {} if name in NO_QUADRATURE else {"ig_steps": 3, "attack_ig_steps": 2}
+    return CATALOGUE[name](**settings, **({"layer": "hidden"} if name == "layer_ig_norm" else {}))
 
 
 def robust(classifier, objective, *, steps=4, step_size=0.1, ball=None):
@@ -129,7 +137,7 @@ def test_one_ig_step_against_finite_differences_in_numpy(objective):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_objective_changes_every_weight_and_stays_finite(name):
-    model = robust(relu_classifier(), CATALOGUE[name]())
+    model = robust(relu_classifier(), catalogue(name))
     before = model.classifier.get_weights()
     history = fit(model, 2)
     assert all(np.isfinite(values).all() for values in history.values())
@@ -139,11 +147,16 @@ def test_every_objective_changes_every_weight_and_stays_finite(name):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_two_devices_equal_one(name):
-    """Random starts included: they are keyed by the row in the global batch."""
+    """Random starts included: they are keyed by the row in the global batch.
+
+    Sign steps magnify the rounding of gradients that are nearly zero, which the pearson
+    correlation of maps has many of: those objectives take l2 steps here.
+    """
+    norm = "inf" if name in ("natural", "madry", "ig_norm", "ig_sum_norm") else 2
 
     def train(strategy):
         with strategy.scope():
-            model = robust(relu_classifier(), CATALOGUE[name]())
+            model = robust(relu_classifier(), catalogue(name), ball=LpBall(norm, EPSILON))
         fit(model, 3)
         return model.classifier.get_weights()
 
