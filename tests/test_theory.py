@@ -202,9 +202,9 @@ def test_proposition_4_sum_recovers_wasserstein_robustness():
     """lambda = 1 and s = sum: l(z) + d_IG(z, z') - gamma c = l(z') - gamma c  [SND18]."""
     _, batch, _ = cnn()
     classifier = smooth_classifier()
-    penalty = TransportPenalty(gamma=0.5)
+    penalty = TransportPenalty(gamma=0.1)
     wrm = distributional(size=sizes.total, ig_steps=NODES, attack_ig_steps=NODES)
-    options = {"steps": 5, "step_size": 0.1, "seed": None}
+    options = {"steps": 3, "step_size": 0.1, "seed": None}
     ours = maximize(wrm.score(classifier, batch), batch.image, penalty, **options)
     theirs = maximize(madry().score(classifier, batch), batch.image, penalty, **options)
     assert float(tf.reduce_max(tf.abs(theirs - batch.image))) > 0.05

@@ -78,6 +78,10 @@ class Objective:
             raise ValueError(
                 f"weight must be 0 where there is no term. Received: weight={self.weight}"
             )
+        if self.term is None and self.base == "clean" and self.attacked:
+            raise ValueError(
+                "an attack on the clean base needs a term to ascend. Received: term=None"
+            )
 
     def score(self, classifier: keras.Model, batch: Batch) -> Callable[[tf.Tensor], tf.Tensor]:
         """What the adversary ascends: x_adv -> [B]."""
@@ -86,7 +90,7 @@ class Objective:
             batch = self.prepare(classifier, batch)
 
         def score(x_adv):
-            if self.base == "clean":
+            if self.base == "clean" and search is not None:
                 return search(classifier, batch, x_adv)
             value = cross_entropy(classifier(x_adv, training=False), batch.label)
             if search is None or self.weight == 0:

@@ -1,6 +1,7 @@
 """Preset -> the objects of a run."""
 
 import pathlib
+from typing import Any
 
 import keras
 
@@ -27,8 +28,21 @@ def attack(preset: Preset) -> Attack | None:
     if preset.gamma is not None:
         threat = TransportPenalty(preset.gamma)
     else:
-        threat = LpBall(norm=preset.norm, epsilon=preset.epsilon)
-    return Attack(threat, steps=preset.attack_steps, step_size=preset.attack_step_size)
+        threat = LpBall(norm=needed(preset, "norm"), epsilon=needed(preset, "epsilon"))
+    step_size = needed(preset, "attack_step_size")
+    return Attack(threat, steps=preset.attack_steps, step_size=step_size)
+
+
+def needed(preset: Preset, name: str) -> Any:
+    """A setting that this preset must have.
+
+    Raises:
+      ValueError: it has none.
+    """
+    value = getattr(preset, name)
+    if value is None:
+        raise ValueError(f"{name} must be given for objective={preset.objective}. Received: None")
+    return value
 
 
 def learning_rate(preset: Preset):
@@ -37,11 +51,11 @@ def learning_rate(preset: Preset):
     if preset.lr_schedule == "constant":
         return preset.learning_rate
     if preset.lr_schedule == "piecewise":
-        values = [preset.learning_rate * factor for factor in preset.lr_factors]
-        return schedules.PiecewiseConstantDecay(list(preset.lr_boundaries), values)
+        values = [preset.learning_rate * factor for factor in needed(preset, "lr_factors")]
+        return schedules.PiecewiseConstantDecay(list(needed(preset, "lr_boundaries")), values)
     if preset.lr_schedule == "warmup_cosine":
         # A short trial run keeps the shape of the schedule.
-        warmup = min(preset.warmup_steps, preset.max_steps // 10)
+        warmup = min(needed(preset, "warmup_steps"), preset.max_steps // 10)
         return schedules.CosineDecay(
             0.0 if warmup else preset.learning_rate,
             max(preset.max_steps - warmup, 1),

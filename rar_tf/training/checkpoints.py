@@ -5,6 +5,7 @@ import io
 import pathlib
 import re
 import zipfile
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -25,10 +26,13 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
     for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
         leftover.unlink(missing_ok=True)
     path = folder / f"step-{step(model):08d}.npz"
-    arrays = {key: np.asarray(variable) for key, variable in _variables(model).items()}
+    arrays: dict[str, Any] = {
+        key: np.asarray(variable) for key, variable in _variables(model).items()
+    }
+    arrays["digest"] = _digest(arrays)
     buffer = io.BytesIO()
-    np.savez(buffer, digest=_digest(arrays), **arrays)
-    write_atomically(path, buffer.getbuffer())
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
     for old in available(folder)[:-keep]:
         old.unlink()
     return path

@@ -1,7 +1,9 @@
 """The hyperparameters of the papers' experiments, as plain data."""
 
+from typing import Any
+
 # [RAR], from its published code. Weights are lambda and beta.
-RAR = {
+RAR: dict[str, dict[str, Any]] = {
     "mnist": {
         "architecture": "small_cnn",
         "batch_size": 50,
@@ -51,7 +53,7 @@ RAR_MOMENTUM = {"gtsrb": (1e-2, 1e-2), "oxford_flowers17": (1e-2, 1e-3)}
 RAR_WEIGHT_DECAY = 2e-4
 
 # [FAR, Tables 2 and 3]. Steps are 50 epochs of the official training images.
-FAR = {
+FAR: dict[str, dict[str, Any]] = {
     "mnist": {
         "architecture": "small_cnn",
         "batch_size": 50,

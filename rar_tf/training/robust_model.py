@@ -43,9 +43,11 @@ class RobustModel(keras.Model):
           ValueError: an attack is missing, or cannot move from the start it is given.
         """
         super().__init__(name=name)
-        if objective.attacked and attack is None:
+        if not objective.attacked:
+            attack = None
+        elif attack is None:
             raise ValueError("this objective needs an attack. Received: attack=None")
-        if objective.attacked and objective.flat_at_x and not attack.random_start:
+        elif objective.flat_at_x and not attack.random_start:
             raise ValueError(
                 "this objective's score has a zero gradient at x_adv = x: the attack needs "
                 "random_start=True. Received: random_start=False"
@@ -72,7 +74,7 @@ class RobustModel(keras.Model):
 
     def find_adversary(self, batch: Batch) -> tf.Tensor:
         """x_adv [B, H, W, C] for this replica's part of the batch at the current step."""
-        if not self.objective.attacked:
+        if self.attack is None:
             return batch.image
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return self.attack(

@@ -144,8 +144,8 @@ def _validate(model, preset, workdir, data, first_step):
     return Validate(
         Validator(
             model.classifier,
-            norm=preset.norm or reference.norm,
-            epsilon=reference.epsilon if preset.epsilon is None else preset.epsilon,
+            norm=build.needed(preset if preset.norm else reference, "norm"),
+            epsilon=build.needed(reference if preset.epsilon is None else preset, "epsilon"),
         ),
         ordered_batches(subset, _VALIDATION_BATCH),
         every=preset.validate_every,

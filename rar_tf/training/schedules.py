@@ -1,5 +1,7 @@
 """The values of each schedule: (data set, objective) -> settings of a `Preset`."""
 
+from typing import Any
+
 from rar_tf.naming import check_name
 from rar_tf.objective import CATALOGUE
 from rar_tf.training import published
@@ -31,7 +33,7 @@ OBJECTIVE_SETTINGS = {
 }
 
 # What the fast schedule takes where the papers give no values: 8-bit colour images.
-_GENERIC = {"architecture": "resnet18", "epsilon": 8 / 255}
+_GENERIC: dict[str, Any] = {"architecture": "resnet18", "epsilon": 8 / 255}
 _FAST_WEIGHTS = {
     "ig_norm": 1.0,
     "ig_sum_norm": 0.1,

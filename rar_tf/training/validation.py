@@ -67,6 +67,7 @@ class Validator:
             count += x.shape[0]
         if not count:
             raise ValueError("validation needs at least one image. Received: none")
-        columns = (tf.concat(column, 0) for column in zip(*columns, strict=True))
-        natural, robust, term = (float(tf.reduce_mean(column)) for column in columns)
+        natural, robust, term = (
+            float(tf.reduce_mean(tf.concat(column, 0))) for column in zip(*columns, strict=True)
+        )
         return Validation(natural, robust, term, count)

@@ -131,3 +131,5 @@ def test_errors():
             ig_norm(weight)
     with pytest.raises(ValueError, match="weight must be 0 where there is no term.*weight=1.0"):
         Objective("clean", None, 1.0)
+    with pytest.raises(ValueError, match="an attack on the clean base needs a term.*term=None"):
+        Objective("clean")
