@@ -1,0 +1,1 @@
+"""Command-line entry points of evaluation: `python -m eval.main`, `python -m eval.report`."""

@@ -1,0 +1,77 @@
+"""Accuracy on clean images and under projected gradient descent."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rar_tf.attack import LpBall, maximize
+from rar_tf.attribution import label_loss
+from rar_tf.evaluation.progress import Progress
+from rar_tf.evaluation.protocols import Pgd
+from rar_tf.evaluation.selection import Selection
+
+
+def correct(classifier: keras.Model, selection: Selection) -> np.ndarray:
+    """[N] bool, whether each clean image's label is the prediction."""
+    hits = _hits(classifier)
+    return np.concatenate([hits(tf.constant(x), y).numpy() for x, y in selection.batches()])
+
+
+def withstands(
+    classifier: keras.Model,
+    selection: Selection,
+    threat: LpBall,
+    pgd: Pgd,
+    *,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> np.ndarray:
+    """[N] bool, whether each image's label is still the prediction after every restart.
+
+    `x_adv <- project(ascend(x_adv, d l_y / dx))` from a random start of the threat, cross
+    entropy from logits; the last iterate counts, as in [RAR]'s code. An image that fell in one
+    restart is not attacked in the next.
+
+    Args:
+      classifier: images -> logits.
+      selection: what is attacked.
+      threat: the allowed set.
+      pgd: steps, their size in pixel units, restarts.
+      seed: of the starts; row and restart are part of the key.
+      batch_size: images attacked at once.
+    """
+    hits, loss = _hits(classifier), label_loss(classifier)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def survives(x, y, seed, first_row):
+        x_adv = maximize(
+            lambda points: loss(points, y),
+            x,
+            threat,
+            steps=pgd.steps,
+            step_size=pgd.step_size,
+            seed=seed,
+            first_row=first_row,
+        )
+        return hits(x_adv, y)
+
+    alive = np.ones(len(selection), bool)
+    for restart in range(pgd.restarts):
+        rows = np.flatnonzero(alive)
+        what = f"PGD {pgd.steps} x {pgd.step_size:.4g}, run {restart + 1} of {pgd.restarts}"
+        with Progress(what, len(rows)) as progress:
+            for start in range(0, len(rows), batch_size):
+                batch = rows[start : start + batch_size]
+                x, y = selection.read(batch)
+                key = tf.constant([seed, restart])
+                alive[batch] = survives(tf.constant(x), tf.constant(y), key, tf.constant(start))
+                progress.advance(len(batch))
+    return alive
+
+
+def _hits(classifier):
+    @tf.function(autograph=False, reduce_retracing=True)
+    def hits(x, y):
+        return tf.argmax(classifier(x, training=False), -1, tf.int32) == y
+
+    return hits

@@ -1,0 +1,215 @@
+"""What an evaluation found, as plain data: report.json."""
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+
+from rar_tf.evaluation.examples import Row
+from rar_tf.version import __version__
+
+METRICS = ("top_k", "kendall", "spearman", "center_shift")
+_RESAMPLES = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A metric over images; NaN left out (and counted elsewhere).
+
+    Attributes:
+      mean, median: over all attacked images, 1 (0 for centre_shift) where no candidate was.
+      low, high: bootstrap 95% interval of the mean, percentiles.
+      mean_with_candidate: mean over the images with a candidate alone; None if there is none.
+    """
+
+    mean: float | None
+    median: float | None
+    low: float | None
+    high: float | None
+    mean_with_candidate: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+    """Share of images with the right prediction.
+
+    Attributes:
+      value: in [0, 1].
+      num_examples: of how many images, from the first of the split.
+    """
+
+    value: float
+    num_examples: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """One evaluation of one model.
+
+    Attributes:
+      model: what is known of the model: file, preset, how its logits were had, ReLUs found.
+      dataset: name, source, split, and which of its images.
+      protocol: `Protocol` as plain data.
+      attack: "original", "default" or "strongest".
+      searches: each `Ifia` of the attack as plain data.
+      seed, batch_size, chunk: of the run.
+      natural_accuracy, pgd_accuracy, strong_pgd_accuracy: None where not measured.
+      counts: attacked, misclassified, no_candidate, undefined (a metric was NaN), constant
+        (a constant clean map).
+      metrics: `Interval` by name of metric.
+      completeness: mean |sum IG - (f(x) - f(0))| and mean |f(x) - f(0)|, in logits.
+      seconds: wall time of the attack on maps, of all runs that it took.
+      images_per_second: of the attack on maps.
+      hardware, versions: of the machine of the last run.
+    """
+
+    model: dict[str, Any]
+    dataset: dict[str, Any]
+    protocol: dict[str, Any]
+    attack: str
+    searches: list[dict[str, Any]]
+    seed: int
+    batch_size: int
+    chunk: int | None
+    natural_accuracy: Accuracy | None
+    pgd_accuracy: Accuracy | None
+    strong_pgd_accuracy: Accuracy | None
+    counts: dict[str, int]
+    metrics: dict[str, Interval]
+    completeness: dict[str, float | None]
+    seconds: float
+    images_per_second: float | None
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """The report as JSON text; numbers that are not finite as null."""
+        return json.dumps(_finite(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes the JSON file, whole or not at all."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(self.to_json(), encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def load_report(path: str | pathlib.Path) -> Report:
+    """Reads a report.json.
+
+    Raises:
+      ValueError: it is not one.
+    """
+    try:
+        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        for name in ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy"):
+            values[name] = values[name] and Accuracy(**values[name])
+        values["metrics"] = {name: Interval(**value) for name, value in values["metrics"].items()}
+        return Report(**values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} must be a report.json of rar_tf. Received: {error!r}") from error
+
+
+def interval(values: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Interval:
+    """Mean, median and seeded bootstrap interval of one metric.
+
+    Args:
+      values: [N], the metric of each image.
+      candidate: [N] bool, whether the image had a candidate.
+      seed: of the resampling.
+    """
+    values, candidate = np.asarray(values, np.float64), np.asarray(candidate, bool)
+    defined = values[~np.isnan(values)]
+    found = values[candidate & ~np.isnan(values)]
+    if not len(defined):
+        return Interval(None, None, None, None, None)
+    low = high = float(defined.mean())
+    if len(defined) > 1 and defined.std() > 0:
+        bounds = scipy.stats.bootstrap(
+            (defined,),
+            np.mean,
+            n_resamples=_RESAMPLES,
+            batch=100,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        low, high = float(bounds.low), float(bounds.high)
+    return Interval(
+        float(defined.mean()),
+        float(np.median(defined)),
+        low,
+        high,
+        float(found.mean()) if len(found) else None,
+    )
+
+
+def summarize(rows: list[Row], misclassified: int) -> dict[str, Any]:
+    """The fields of a report that follow from the rows of examples.csv."""
+    columns = {
+        field.name: np.array([getattr(row, field.name) for row in rows])
+        for field in dataclasses.fields(Row)
+    }
+    seconds = float(columns["seconds"].sum())
+    errors, changes = columns["completeness_error"], np.abs(columns["output_change"])
+    return {
+        "counts": {
+            "attacked": len(rows),
+            "misclassified": misclassified,
+            "no_candidate": int((columns["candidate"] == 0).sum()),
+            "undefined": int(columns["undefined"].sum()),
+            "constant": int(columns["constant"].sum()),
+        },
+        "metrics": {name: interval(columns[name], columns["candidate"] == 1) for name in METRICS},
+        "completeness": {
+            "mean_error": float(errors.mean()) if len(rows) else None,
+            "mean_output_change": float(changes.mean()) if len(rows) else None,
+        },
+        "seconds": seconds,
+        "images_per_second": len(rows) / seconds if seconds else None,
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """What the machine offers to this process."""
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "system": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that the figures depend on."""
+    names = ("tensorflow", "keras", "numpy", "scipy")
+    own = {"rar_tf": __version__, "python": platform.python_version()}
+    return own | {name: importlib.metadata.version(name) for name in names}
+
+
+def _processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

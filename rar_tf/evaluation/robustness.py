@@ -1,0 +1,173 @@
+"""How far the maps of correctly classified images can be pushed, one row an image."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rar_tf.attack import Found, Ifia
+from rar_tf.attribution import (
+    center_shift,
+    is_constant,
+    kendall_tau,
+    label_logit,
+    saliency,
+    spearman,
+    top_k_intersection,
+)
+from rar_tf.evaluation.classifier import ascended
+from rar_tf.evaluation.examples import Picture, Row
+from rar_tf.evaluation.progress import Progress
+from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.selection import Selection
+
+
+def attack_maps(
+    classifier: keras.Model,
+    selection: Selection,
+    indices: np.ndarray,
+    protocol: Protocol,
+    attack: str,
+    *,
+    done: int = 0,
+    seed: int = 0,
+    batch_size: int = 32,
+    chunk: int | None = 10,
+    region: np.ndarray | None = None,
+    searches: tuple[Ifia, ...] | None = None,
+) -> Iterator[tuple[list[Row], list[Picture]]]:
+    """Attacks correctly classified images batch by batch.
+
+    Of several searches the one with the lowest Kendall gives all metrics of an image; for
+    "strongest" each metric is the worst of all that was found. The metrics are of the
+    protocol's own maps, whatever the searches looked at.
+
+    Args:
+      classifier: images -> logits.
+      selection: where the images are.
+      indices: which of them; the classifier must predict their labels.
+      protocol: what is measured.
+      attack: how it is searched, see `Protocol.searches`.
+      done: how many of `indices` an earlier run has attacked.
+      seed: of random starts; an image's place in `indices` is part of the key.
+      batch_size: images at once.
+      chunk: nodes of a map at once; with batch_size it bounds the memory.
+      region: [H, W] of 0 and 1, for searches with the score `target`.
+      searches: instead of the protocol's.
+
+    Yields:
+      (rows, pictures) of each batch.
+    """
+    searches = protocol.searches(attack) if searches is None else searches
+    runs = {
+        search: _search_function(classifier, search, chunk, region)
+        for search in dict.fromkeys(searches)
+    }
+    explain = _explain_function(classifier, protocol, chunk)
+    with Progress(f"{attack} attack on maps", len(indices), done) as progress:
+        for first in range(done, len(indices), batch_size):
+            started = time.monotonic()
+            batch = np.asarray(indices[first : first + batch_size])
+            images, labels = selection.read(batch)
+            x, y = tf.constant(images), tf.constant(labels)
+            found = [
+                runs[search](x, y, tf.constant([seed, number]), tf.constant(first))
+                for number, search in enumerate(searches)
+            ]
+            maps = functools.partial(explain, y=y, first_row=tf.constant(first))
+            rows, pictures = _measure(x, y, batch, found, maps, protocol.k, attack)
+            seconds = (time.monotonic() - started) / len(batch)
+            yield [dataclasses.replace(row, seconds=seconds) for row in rows], pictures
+            progress.advance(len(batch))
+
+
+def _search_function(classifier, search, chunk, region):
+    network = ascended(classifier, search)
+    target = None if region is None else tf.constant(region, tf.float32)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def run(x, y, seed, first_row):
+        return search(
+            classifier,
+            x,
+            y,
+            ascended=network,
+            seed=seed,
+            first_row=first_row,
+            region=target,
+            chunk=chunk,
+        )
+
+    return run
+
+
+def _explain_function(classifier, protocol, chunk):
+    logit = label_logit(classifier)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def explain(x, y, first_row):
+        options = {"chunk": chunk, "first_row": first_row}
+        attribution = protocol.label_map.attribute(classifier, x, y, **options)
+        change = logit(x, y) - logit(tf.zeros_like(x), y)
+        error = tf.abs(tf.reduce_sum(attribution, [1, 2, 3]) - change)
+        return saliency(attribution), error, change
+
+    return explain
+
+
+def _measure(x, y, batch, found: list[Found], explain, k, attack):
+    """Rows and pictures of a batch, from what the searches found."""
+    before, error, change = (part.numpy() for part in explain(x))
+    candidates = np.concatenate([part.candidate.numpy() for part in found], 1)
+    x_adv = np.concatenate([part.x_adv.numpy() for part in found], 1)
+    points = np.moveaxis(x_adv, 1, 0)
+    afters = np.stack([explain(tf.constant(point))[0].numpy() for point in points], 1)
+    columns = range(x_adv.shape[1])
+    metrics = np.stack([_metrics(before, afters[:, m], candidates[:, m], k) for m in columns], 1)
+    undefined = np.any([part.undefined.numpy() for part in found], 0)
+    undefined |= np.isnan(metrics).any((1, 2))
+    # A NaN must not hide a defined metric; where all are NaN the row says so.
+    order = np.where(np.isnan(metrics[..., 1]), np.inf, metrics[..., 1])
+    lowest = np.argmin(order, 1)
+    rows = np.arange(len(batch))
+    values = metrics[rows, lowest]
+    if attack == "strongest":
+        shift = np.fmax.reduce(metrics[..., 3], 1)
+        values = np.concatenate([np.fmin.reduce(metrics[..., :3], 1), shift[:, None]], 1)
+    kept, after = x_adv[rows, lowest], afters[rows, lowest]
+    moved = np.abs(kept - x.numpy()).reshape(len(batch), -1).max(1)
+    result = [
+        Row(
+            index=int(batch[i]),
+            label=int(y[i]),
+            top_k=float(values[i, 0]),
+            kendall=float(values[i, 1]),
+            spearman=float(values[i, 2]),
+            center_shift=float(values[i, 3]),
+            candidate=int(candidates[i].any()),
+            undefined=int(undefined[i]),
+            constant=int(is_constant(before[i : i + 1])[0]),
+            perturbation=float(moved[i]),
+            completeness_error=float(error[i]),
+            output_change=float(change[i]),
+            seconds=0.0,
+        )
+        for i in rows
+    ]
+    pictures = [Picture(int(batch[i]), x[i].numpy(), kept[i], before[i], after[i]) for i in rows]
+    return result, pictures
+
+
+def _metrics(before, after, candidate, k):
+    """[B, 4]: top-k intersection, Kendall, Spearman, centre shift; 1, 1, 1, 0 if no candidate."""
+    columns = [
+        top_k_intersection(before, after, k),
+        kendall_tau(before, after),
+        spearman(before, after),
+        center_shift(before, after),
+    ]
+    return np.where(candidate[:, None], np.stack(columns, -1), [1.0, 1.0, 1.0, 0.0])
