@@ -12,6 +12,7 @@ from rar_tf.attack.ifia import (
 from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
 from rar_tf.attack.search import Attack, ScoreFn, StepSize, maximize
 from rar_tf.attack.threats import LpBall, Threat
+from rar_tf.attack.transport import TransportPenalty
 from rar_tf.attribution import normal_rows, uniform_rows
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ScoreFn",
     "StepSize",
     "Threat",
+    "TransportPenalty",
     "maximize",
     "metric_function",
     "normal_rows",

@@ -120,6 +120,14 @@ def test_no_gradient_flows_through_the_attack():
     assert tape.gradient(value, C) is None
 
 
+def test_a_score_that_closes_over_x_keeps_it_fixed():
+    """Starting at x, the tape must not take x itself for what moves."""
+    x_adv = maximize(
+        lambda p: linear(p - X), X, LpBall("inf", 0.1), steps=1, step_size=0.01, seed=None
+    )
+    np.testing.assert_allclose(x_adv - X, 0.01 * np.sign(C) * np.ones_like(X), atol=1e-6)
+
+
 def test_attack_without_random_start_ignores_its_seed():
     attack = Attack(LpBall(), steps=0, step_size=0.1, random_start=False)
     np.testing.assert_array_equal(attack(linear, X, seed=SEED), X)
