@@ -5,13 +5,16 @@ from rar_tf.evaluation.classifier import load_classifier, logits_of
 from rar_tf.evaluation.evaluate import evaluate
 from rar_tf.evaluation.examples import ExamplesFile, Picture, Row
 from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Pgd, Protocol, protocol
+from rar_tf.evaluation.publish import publish
 from rar_tf.evaluation.report import Accuracy, Interval, Report, load_report
 from rar_tf.evaluation.robustness import attack_maps
 from rar_tf.evaluation.selection import Selection
+from rar_tf.evaluation.tables import PUBLISHED, Result, find_results, markdown, summary
 
 __all__ = [
     "ATTACKS",
     "PROTOCOLS",
+    "PUBLISHED",
     "Accuracy",
     "ExamplesFile",
     "Interval",
@@ -19,14 +22,19 @@ __all__ = [
     "Picture",
     "Protocol",
     "Report",
+    "Result",
     "Row",
     "Selection",
     "attack_maps",
     "correct",
     "evaluate",
+    "find_results",
     "load_classifier",
     "load_report",
     "logits_of",
+    "markdown",
     "protocol",
+    "publish",
+    "summary",
     "withstands",
 ]

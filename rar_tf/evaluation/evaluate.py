@@ -16,7 +16,8 @@ from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
 from rar_tf.evaluation.classifier import logits_of
 from rar_tf.evaluation.examples import ExamplesFile, Picture, Row
-from rar_tf.evaluation.protocols import Protocol, protocol as named_protocol
+from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
 from rar_tf.evaluation.robustness import attack_maps
 from rar_tf.evaluation.selection import Selection

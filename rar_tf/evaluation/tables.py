@@ -1,0 +1,198 @@
+"""Reports as tables: ours beside what the papers published."""
+
+import dataclasses
+import glob
+import pathlib
+
+from rar_tf.evaluation.examples import ExamplesFile, Row
+from rar_tf.evaluation.report import Interval, Report, load_report
+
+# (protocol, data set, approach) -> NA, AA, IN, CO as printed: [RAR Table 2], [FAR Table 1].
+PUBLISHED = {
+    ("rar", "mnist", "natural"): ("99.17", "0.00", "46.61", ".1758"),
+    ("rar", "mnist", "madry"): ("98.40", "92.47", "62.56", ".2422"),
+    ("rar", "mnist", "ig_norm"): ("98.74", "81.43", "71.36", ".2841"),
+    ("rar", "mnist", "ig_sum_norm"): ("98.34", "88.17", "72.45", ".3111"),
+    ("rar", "fashion_mnist", "natural"): ("90.86", "0.01", "39.01", ".4610"),
+    ("rar", "fashion_mnist", "madry"): ("85.73", "73.01", "46.12", ".6251"),
+    ("rar", "fashion_mnist", "ig_norm"): ("85.13", "65.95", "59.22", ".6171"),
+    ("rar", "fashion_mnist", "ig_sum_norm"): ("85.44", "70.26", "72.08", ".6747"),
+    ("rar", "gtsrb", "natural"): ("98.57", "21.05", "54.16", ".6790"),
+    ("rar", "gtsrb", "madry"): ("97.59", "83.24", "68.85", ".7520"),
+    ("rar", "gtsrb", "ig_norm"): ("97.02", "75.24", "74.81", ".7555"),
+    ("rar", "gtsrb", "ig_sum_norm"): ("95.68", "77.12", "74.04", ".7684"),
+    ("rar", "oxford_flowers17", "natural"): ("86.76", "0.00", "8.12", ".4978"),
+    ("rar", "oxford_flowers17", "madry"): ("83.82", "41.91", "55.87", ".7784"),
+    ("rar", "oxford_flowers17", "ig_norm"): ("85.29", "24.26", "64.68", ".7591"),
+    ("rar", "oxford_flowers17", "ig_sum_norm"): ("82.35", "47.06", "66.33", ".7974"),
+    ("far", "fashion_mnist", "natural"): ("91.5", "11.0", ".43", ".20"),
+    ("far", "fashion_mnist", "madry"): ("87.1", "69.9", ".71", ".58"),
+    ("far", "fashion_mnist", "align"): ("90.2", "30.5", ".48", ".60"),
+    ("far", "fashion_mnist", "ig_sum_norm"): ("85.4*", "70.3*", ".72*", ".67*"),
+    ("far", "fashion_mnist", "aat"): ("89.8", "0.01", ".80", ".82"),
+    ("far", "fashion_mnist", "adv_aat"): ("86.7", "41.4", ".81", ".82"),
+    ("far", "mnist", "natural"): ("99.4", "12.1", ".43", ".10"),
+    ("far", "mnist", "madry"): ("98.9", "92.7", ".52", ".19"),
+    ("far", "mnist", "align"): ("98.7", "2.6", ".52", ".40"),
+    ("far", "mnist", "aat"): ("98.4", "0.0", ".76", ".72"),
+    ("far", "mnist", "adv_aat"): ("98.7", "77.1", ".77", ".73"),
+    ("far", "gtsrb", "natural"): ("98.5", "14.7", ".39", ""),
+    ("far", "gtsrb", "madry"): ("94.9", "66.7", ".72", ".64"),
+    ("far", "gtsrb", "align"): ("98.5*", "84.7*", ".92*", ".89*"),
+    ("far", "gtsrb", "aat"): ("95.6", "26.9", ".75", ".79"),
+    ("far", "gtsrb", "adv_aat"): ("91.7", "65.9", ".84", ".80"),
+    ("far", "cifar10", "natural"): ("89.9", "0.0", ".17", "-.02"),
+    ("far", "cifar10", "madry"): ("80.3", "43.9", ".66", ".66"),
+    ("far", "cifar10", "aat"): ("73.7", "0.4", ".86", ".70"),
+    ("far", "cifar10", "adv_aat"): ("72.2", "24.9", ".90", ".71"),
+    ("far", "restricted_imagenet", "natural"): ("89.1", "0.0", ".08", "-"),
+    ("far", "restricted_imagenet", "madry"): ("80.0", "68.2", ".81", ".78"),
+    ("far", "restricted_imagenet", "aat"): ("88.4", ".02", ".91", ".78"),
+    ("far", "restricted_imagenet", "adv_aat"): ("80.2", "61.1", ".90", ".79"),
+}
+HEADER = (
+    *("Approach", "Images", "NA", "AA", "AA strong", "IN", "CO"),
+    *("published NA", "AA", "IN", "CO"),
+    *("original IN", "CO", "strongest IN", "CO"),
+)
+_BLANK = ("", "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished evaluation and the folder that it lies in."""
+
+    report: Report
+    folder: pathlib.Path
+
+    @property
+    def approach(self) -> str:
+        """The objective that the model was trained with, else the name of its file."""
+        preset = self.report.model.get("preset") or {}
+        file = self.report.model.get("file")
+        return preset.get("objective") or (
+            pathlib.Path(file).stem if file else self.report.model["name"]
+        )
+
+    @property
+    def setting(self) -> tuple[str, str]:
+        """(protocol, data set): what may stand in one table."""
+        return self.report.protocol["name"], self.report.dataset["name"]
+
+    def rows(self) -> list[Row]:
+        """Of its examples.csv."""
+        return ExamplesFile(self.folder / "examples.csv").rows()
+
+
+def find_results(pattern: str) -> list[Result]:
+    """Results whose report.json, or folder of it, matches a glob pattern; sorted by path.
+
+    Raises:
+      ValueError: nothing matches, or a report is not one.
+    """
+    paths = {pathlib.Path(path) for path in glob.glob(pattern, recursive=True)}
+    paths = {path / "report.json" if path.is_dir() else path for path in paths}
+    found = sorted(path for path in paths if path.name == "report.json" and path.is_file())
+    if not found:
+        raise ValueError(
+            f"results must match the report.json of finished evaluations. Received: {pattern}"
+        )
+    return [Result(load_report(path), path.parent) for path in found]
+
+
+def settings(results: list[Result]) -> list[tuple[str, str]]:
+    """The (protocol, data set) pairs of the results, each once, in order."""
+    return list(dict.fromkeys(result.setting for result in results))
+
+
+def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ...]]:
+    """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
+
+    NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
+    the attack "original" stand with the number of images that it was run on.
+    """
+    here = [result for result in results if result.setting == setting]
+    published = [key[2] for key in PUBLISHED if key[:2] == setting]
+    rows = []
+    for approach in dict.fromkeys([*published, *(result.approach for result in here)]):
+        runs = {
+            result.report.attack: result.report for result in here if result.approach == approach
+        }
+        default = runs.get("default")
+        any_run = default or runs.get("strongest") or runs.get("original")
+        accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
+        rows.append(
+            (
+                approach,
+                str(default.counts["attacked"]) if default else "",
+                *(_accuracy(any_run, name) for name in accuracies),
+                *_pair(default),
+                *PUBLISHED.get((*setting, approach), ("",) * 4),
+                *_pair(runs.get("original"), count=True),
+                *_pair(runs.get("strongest")),
+            )
+        )
+    return rows
+
+
+def markdown(results: list[Result]) -> str:
+    """All tables as Markdown."""
+    parts = []
+    for setting in settings(results):
+        lines = [HEADER, ("---",) * len(HEADER), *cells(results, setting)]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{table}\n")
+    return "\n".join(parts) + "\n" + EXPLANATION + "\n"
+
+
+EXPLANATION = (
+    "NA, AA: natural and PGD accuracy in percent; IN: top-k intersection in percent; CO: Kendall's "
+    "tau; over the correctly classified of the first images of the split, mean [bootstrap 95% "
+    "interval]. Figures that stand alone are of the attack `default`; `original` is the paper's "
+    "own attack (n images), `strongest` the worst that a portfolio of attacks finds. * quoted by "
+    "[FAR] from other papers. [FAR] prints IN as a fraction."
+)
+
+
+def summary(report: Report) -> str:
+    """What a terminal shows of one report."""
+    lines = []
+    for name, what in (
+        ("natural_accuracy", "natural accuracy"),
+        ("pgd_accuracy", "PGD accuracy"),
+        ("strong_pgd_accuracy", "strong PGD accuracy"),
+    ):
+        accuracy = getattr(report, name)
+        if accuracy:
+            lines.append(f"{what}: {accuracy.value:.4f} ({accuracy.num_examples} images)")
+    for name in ("top_k", "kendall", "spearman"):
+        metric = report.metrics[name]
+        if metric.mean is not None:
+            lines.append(
+                f"{name}: {metric.mean:.4f} [{metric.low:.4f}, {metric.high:.4f}], "
+                f"median {metric.median:.4f}"
+            )
+    lines.append(", ".join(f"{name} {count}" for name, count in report.counts.items()))
+    if report.images_per_second:
+        lines.append(f"attack {report.attack}: {report.images_per_second:.3f} images/s")
+    return "\n".join(lines)
+
+
+def _accuracy(report: Report | None, name: str) -> str:
+    accuracy = getattr(report, name) if report else None
+    return f"{100 * accuracy.value:.2f}" if accuracy else ""
+
+
+def _pair(report: Report | None, count: bool = False) -> tuple[str, str]:
+    if report is None:
+        return _BLANK
+    note = f" (n={report.counts['attacked']})" if count else ""
+    top_k, kendall = report.metrics["top_k"], report.metrics["kendall"]
+    return _text(top_k, 100, 2) + note, _text(kendall, 1, 4)
+
+
+def _text(metric: Interval, scale: float, digits: int) -> str:
+    if metric.mean is None or metric.low is None or metric.high is None:
+        return ""
+    mean, low, high = (f"{scale * v:.{digits}f}" for v in (metric.mean, metric.low, metric.high))
+    return f"{mean} [{low}, {high}]"
