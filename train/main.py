@@ -94,14 +94,11 @@ def run() -> None:
         print(estimate(preset, data))
         return
     workdir = Workdir(pathlib.Path(FLAGS.workdir or f"runs/{preset.dataset}/{preset.objective}"))
-    workdir.claim(preset)
-    workdir.log_to_file()
-    logging.info("data: %s", data.source)
     classifier = train(preset, workdir, data)
     if FLAGS.export:
-        from rar_tf.serving import export
+        from rar_tf.serving import Provenance, export
 
-        export(classifier, workdir.export)
+        export(classifier, workdir.export, provenance=Provenance.of(workdir.model))
     for when, row in summary(workdir).items():
         print(f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items()))
     print(f"model: {workdir.model}")

@@ -7,6 +7,7 @@ from absl import logging
 
 from rar_tf.datasets import cifar10, gtsrb, mnist, own, oxford_flowers17, restricted_imagenet
 from rar_tf.datasets.splits import ImageData
+from rar_tf.naming import check_name
 
 # Name -> side length of data sets whose images have one size of their own.
 _FIXED_SIZE = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32}
@@ -71,8 +72,7 @@ def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
     if name in _SCALED:
         return _SCALED[name](**folders, image_size=image_size, seed=seed)
     if name not in _FIXED_SIZE:
-        known = ", ".join((*names(), *_OWN))
-        raise ValueError(f"name must be one of {known}. Received: name={name}")
+        check_name("dataset", name, (*names(), *_OWN))
     if image_size not in (None, _FIXED_SIZE[name]):
         raise ValueError(
             f"image_size of {name} must be {_FIXED_SIZE[name]}. Received: image_size={image_size}"

@@ -49,22 +49,27 @@ def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
       ValueError: settings that do not fit the data.
     """
     _check_data(preset, data)
+    # Whatever the settings cannot mean comes out here, before a file is written.
+    objective, attack, optimizer = (
+        make(preset) for make in (build.objective, build.attack, build.optimizer)
+    )
     workdir.claim(preset)
-    start = preset
-    if preset.init_from == "natural":
-        natural = _natural_start(preset)
-        train(natural, workdir.natural, data)
-        start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
-    if workdir.model.exists():
-        logging.info("%s: already trained, %s", preset.objective, workdir.model)
-        return build.load_classifier(workdir.model)
-    classifier = build.classifier(start, data.num_classes, data.image_shape)
-    model = RobustModel(classifier, build.objective(preset), build.attack(preset), seed=preset.seed)
-    model.compile(build.optimizer(preset))
-    model.optimizer.build(model.trainable_variables)
-    fit(model, preset, workdir, data)
-    save_classifier(classifier, workdir.model)
-    return classifier
+    with workdir.logging():
+        logging.info("%s: data from %s", preset.objective, data.source)
+        start = preset
+        if preset.init_from == "natural":
+            train(_natural_start(preset), workdir.natural, data)
+            start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
+        if workdir.model.exists():
+            logging.info("%s: already trained, %s", preset.objective, workdir.model)
+            return build.load_classifier(workdir.model)
+        classifier = build.classifier(start, data.num_classes, data.image_shape)
+        model = RobustModel(classifier, objective, attack, seed=preset.seed)
+        model.compile(optimizer)
+        model.optimizer.build(model.trainable_variables)
+        fit(model, preset, workdir, data)
+        save_classifier(classifier, workdir.model)
+        return classifier
 
 
 def fit(model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData) -> None:

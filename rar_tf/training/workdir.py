@@ -1,10 +1,12 @@
 """The folder of a run: where each file lies, and that one folder means one preset."""
 
+import contextlib
 import dataclasses
 import json
 import logging as std_logging
 import os
 import pathlib
+from collections.abc import Iterator
 
 from absl import logging
 
@@ -90,11 +92,17 @@ class Workdir:
                 f"or repeat its settings to go on with it. It has -> you asked for:\n  {lines}"
             )
 
-    def log_to_file(self) -> None:
-        """Appends what absl logs to train.log as well."""
+    @contextlib.contextmanager
+    def logging(self) -> Iterator[None]:
+        """Within it, what absl logs is appended to train.log as well."""
         handler = std_logging.FileHandler(self.log)
         handler.setFormatter(logging.PythonFormatter())
         logging.get_absl_logger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.get_absl_logger().removeHandler(handler)
+            handler.close()
 
 
 def to_json(preset: Preset) -> str:

@@ -231,5 +231,5 @@ def test_tfds_order_of_the_whole_data_set_is_undone(tmp_path, monkeypatch):
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(ValueError, match=r"name must be one of .*fashion_mnist.*name=fashion"):
+    with pytest.raises(ValueError, match=r"dataset must be .*fashion_mnist.*'fashion'"):
         load("fashion")

@@ -225,7 +225,7 @@ def test_errors_of_tfds_names(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "folder:"}, r"name must be one of mnist, .*folder:PATH, npz:PATH, tfds:NAME"),
+        ({"name": "folder:"}, r"dataset must be one of .*folder:PATH, .*npz:PATH, .*tfds:NAME"),
         ({"name": "mnist", "image_size": 32}, r"image_size of mnist must be 28.*image_size=32"),
         ({"name": "gtsrb", "image_size": 0}, r"image_size must be >= 1\. Received: image_size=0"),
         ({"name": "mnist", "seed": -1}, r"seed must be >= 0\. Received: seed=-1"),
