@@ -1,0 +1,18 @@
+"""How a classifier leaves the house: SavedModel with attribution, ONNX, cards, the zoo."""
+
+from rar_tf.serving import zoo
+from rar_tf.serving.card import Provenance, model_card
+from rar_tf.serving.endpoints import Explainer
+from rar_tf.serving.export import export
+from rar_tf.serving.onnx import export_onnx
+from rar_tf.serving.warmup import write_warmup
+
+__all__ = [
+    "Explainer",
+    "Provenance",
+    "export",
+    "export_onnx",
+    "model_card",
+    "write_warmup",
+    "zoo",
+]

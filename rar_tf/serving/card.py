@@ -1,0 +1,199 @@
+"""Model cards: what a classifier is, where it comes from, what was measured, for what it is fit."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import keras
+import scipy.stats
+
+from rar_tf.evaluation import Report, load_report
+from rar_tf.evaluation.report import versions
+from rar_tf.serving.endpoints import Explainer
+from rar_tf.training import Workdir
+from rar_tf.training.run import summary
+
+_INTENDED_USE = (
+    "Images like those of the data set, prepared as there; the map shows which pixels spoke for "
+    "the class, to people who look at single predictions.",
+    "Not the only ground for a decision about a person.",
+)
+_LIMITS = (
+    "Steadiness of maps and predictions was trained and measured for small changes inside the "
+    "threat named in the preset or the protocol alone, by attacks that may miss the worst case.",
+    "A map says what the model uses, not what is true of the image.",
+    "The endpoints answer for any image; nothing here detects one that is unlike the data set.",
+    "A black baseline gives black pixels no attribution.",
+)
+_DATASET_LIMITS = {
+    "gtsrb": "Images must be equalized channel by channel first (`rar_tf.datasets.equalize`); "
+    "`serve_bytes` does not do so.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What is known of a classifier beside its weights; None where nothing is.
+
+    Attributes:
+      preset: the run's settings, as in preset.json.
+      validation: the last row of the run's metrics.csv.
+      report: an evaluation.
+    """
+
+    preset: dict[str, Any] | None = None
+    validation: dict[str, float] | None = None
+    report: Report | None = None
+
+    @classmethod
+    def of(cls, model: pathlib.Path, report: str | pathlib.Path | None = None) -> "Provenance":
+        """From the files beside a run's model.keras, and a report.json.
+
+        Raises:
+          ValueError: a damaged file.
+        """
+        run = Workdir(pathlib.Path(model).parent)
+        found = None if report is None else load_report(report)
+        if not run.preset.is_file():
+            return cls(report=found)
+        try:
+            preset = json.loads(run.preset.read_text(encoding="utf-8"))
+            validation = summary(run).get("end")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{run.root} must be the workdir of a run. {error}") from error
+        return cls(preset, validation, found)
+
+
+def model_card(
+    network: keras.Model, outputs: str = "logits", provenance: Provenance | None = None
+) -> dict[str, Any]:
+    """The card as plain data.
+
+    Args:
+      network: the classifier, images -> logits.
+      outputs: how its logits were had, see `models.to_logits`.
+      provenance: what is known of it.
+    """
+    known = provenance or Provenance()
+    preset = known.preset or {}
+    dataset = preset.get("dataset") or (known.report and known.report.dataset["name"])
+    limits = [*_LIMITS, *([_DATASET_LIMITS[dataset]] if dataset in _DATASET_LIMITS else [])]
+    return {
+        "name": network.name,
+        "dataset": dataset,
+        "objective": preset.get("objective"),
+        "architecture": preset.get("architecture"),
+        "image_shape": list(network.input_shape[1:]),
+        "num_classes": network.output_shape[-1],
+        "parameters": network.count_params(),
+        "outputs": outputs,
+        "class_names": known.report and known.report.dataset.get("class_names"),
+        "metrics": [*_validated(known.validation), *_evaluated(known.report)],
+        "preset": known.preset,
+        "intended_use": list(_INTENDED_USE),
+        "limits": limits,
+        "versions": versions(),
+    }
+
+
+def endpoint_facts(explainer: Explainer) -> dict[str, Any]:
+    """What of a card is decided at export."""
+    return {"attribution": dataclasses.asdict(explainer) | {"baseline": "black"}}
+
+
+def write(card: dict[str, Any], data: pathlib.Path, text: pathlib.Path) -> None:
+    """Writes the card as JSON and as Markdown."""
+    data.write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text.write_text(to_markdown(card), encoding="utf-8")
+
+
+def to_markdown(card: dict[str, Any]) -> str:
+    """The card for people."""
+    trained = f"trained on {card['dataset']}" if card["dataset"] else "data set unknown"
+    objective = f"objective {card['objective']}" if card["objective"] else "objective unknown"
+    height, width, channels = card["image_shape"]
+    lines = [
+        f"# {card['name']}: {trained}, {objective}",
+        "",
+        f"Images {height}x{width}x{channels}, float32 in [0, 1] -> {card['num_classes']} classes; "
+        f"{card['parameters']:,} parameters. Outputs of the model: {card['outputs']}.",
+    ]
+    if names := card["class_names"]:
+        lines += ["", "Classes: " + ", ".join(f"{k} {name}" for k, name in enumerate(names)) + "."]
+    if how := card.get("attribution"):
+        lines += [
+            "",
+            f"Attribution: integrated gradients of a logit, baseline {how['baseline']}, "
+            f"{how['steps']} steps, rule {how['rule']}; {how['chunk']} nodes of {how['block']} "
+            "images in memory at once.",
+        ]
+    lines += ["", "## Metrics", "", *_table(card["metrics"])]
+    lines += ["", "## Intended use", "", *(f"- {text}" for text in card["intended_use"])]
+    lines += ["", "## Limits", "", *(f"- {text}" for text in card["limits"])]
+    lines += ["", "## Preset", "", *_settings(card["preset"])]
+    lines += ["", "## Versions", "", *_settings(card["versions"])]
+    return "\n".join(lines) + "\n"
+
+
+def _table(metrics):
+    if not metrics:
+        return ["None measured."]
+    rows = [
+        "| metric | value | 95% interval | images | protocol |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in metrics:
+        bounds = "" if row["low"] is None else f"{row['low']:.4g} .. {row['high']:.4g}"
+        rows.append(
+            f"| {row['name']} | {row['value']:.4g} | {bounds} | {row['num_examples']} "
+            f"| {row['protocol']} |"
+        )
+    return rows
+
+
+def _settings(values):
+    given = {name: value for name, value in (values or {}).items() if value is not None}
+    return [f"- {name}: {value}" for name, value in given.items()] or ["Unknown."]
+
+
+def _validated(row):
+    """Metrics of the last validation during training."""
+    if not row:
+        return []
+    count, where = int(row["num_examples"]), "held-out training images, at the end of training"
+    found = [
+        _share("natural_accuracy", row["natural_accuracy"], count, where),
+        _share("pgd_accuracy", row["pgd_accuracy"], count, f"{where}; 20 steps of epsilon / 10"),
+    ]
+    size = {"name": "ig_norm", "value": row["ig_norm"], "low": None, "high": None}
+    return [*found, size | {"num_examples": count, "protocol": f"{where}; nats"}]
+
+
+def _evaluated(report):
+    """Metrics of an evaluation."""
+    if report is None:
+        return []
+    where = (
+        f"{report.dataset['name']}, {report.dataset['split']}, protocol {report.protocol['name']}"
+    )
+    found = [
+        _share(name, accuracy.value, accuracy.num_examples, where)
+        for name in ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
+        if (accuracy := getattr(report, name)) is not None
+    ]
+    attacked = report.counts["attacked"]
+    for name, interval in report.metrics.items():
+        if interval.mean is not None:
+            row = {"name": name, "value": interval.mean, "low": interval.low, "high": interval.high}
+            how = {"num_examples": attacked, "protocol": f"{where}, attack {report.attack}"}
+            found.append(row | how)
+    return found
+
+
+def _share(name, value, count, protocol):
+    """A share of images with its Wilson interval."""
+    hits = scipy.stats.binomtest(round(value * count), count)
+    low, high = hits.proportion_ci(0.95, method="wilson")
+    bounds = {"low": float(low), "high": float(high)}
+    return {"name": name, "value": value, **bounds, "num_examples": count, "protocol": protocol}

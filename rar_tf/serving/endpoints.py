@@ -1,0 +1,204 @@
+"""What the endpoints compute, as functions of a classifier: prediction and attribution."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from rar_tf.attribution import integrated_gradients, label_logit, nodes_and_weights, saliency
+from rar_tf.datasets.pixels import to_uint8
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+
+
+@dataclasses.dataclass(frozen=True)
+class Explainer:
+    """How an endpoint attributes; fixed when it is exported.
+
+    At most `chunk * block` images are in the network at once, whatever the batch.
+
+    Attributes:
+      steps, rule: of the quadrature, see `attribution.nodes_and_weights`.
+      chunk: nodes at once.
+      block: images at once.
+    """
+
+    steps: int = 50
+    rule: str = "midpoint"
+    chunk: int = 25
+    block: int = 8
+
+    def __post_init__(self):
+        nodes_and_weights(self.rule, self.steps)
+        for name in ("chunk", "block"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1. Received: {name}={getattr(self, name)}")
+
+
+def predict(classifier: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Logits, probabilities and class of each image.
+
+    Args:
+      classifier: images [N, H, W, C] -> logits [N, classes].
+      image: [N, H, W, C] float32, pixels in [0, 1].
+
+    Returns:
+      `logits` and `probabilities` [N, classes] float32, `class` [N] int32; zeros and class -1
+      for an image with a pixel that is NaN or outside [0, 1].
+    """
+    valid = _in_unit_range(image)
+    # An invalid image is exchanged before the network: NaN * 0 is NaN.
+    logits = tf.cast(classifier(_where(valid, image), training=False), tf.float32)
+    return _masked(valid, _prediction(logits))
+
+
+def attribute(
+    classifier: keras.Model,
+    image: tf.Tensor,
+    label: tf.Tensor,
+    baseline: tf.Tensor,
+    explainer: Explainer,
+) -> dict[str, tf.Tensor]:
+    """Prediction, and integrated gradients of a logit f_y from baseline b to image x.
+
+    IG_i = (x_i - b_i) * sum_k w_k d f_y(b + t_k (x - b)) / d x_i        [STY17 eq. 1]
+
+    Args:
+      classifier: images [N, H, W, C] -> logits [N, classes].
+      image: [N, H, W, C] float32, pixels in [0, 1].
+      label: [N] int32, y; -1 for the predicted class.
+      baseline: [N, H, W, C] float32, pixels in [0, 1].
+      explainer: quadrature and memory.
+
+    Returns:
+      What `predict` does; `attribution` [N, H, W, C] in logits; `saliency` [N, H, W], see
+      `attribution.saliency`; `completeness_error` [N], `|sum_i IG_i - (f_y(x) - f_y(b))|` in
+      logits; `valid` [N] bool. Where an image or a baseline has a pixel that is NaN or outside
+      [0, 1], or the label is no class, `valid` is false, the class -1, and all else 0.
+    """
+    valid = _in_unit_range(image) & _in_unit_range(baseline) & (label >= -1)
+    x, b = _where(valid, image), _where(valid, baseline)
+    logits = tf.cast(classifier(x, training=False), tf.float32)
+    valid &= label < tf.shape(logits)[1]
+    prediction = _prediction(logits)
+    y = tf.where(valid & (label >= 0), label, prediction["class"])
+    output = label_logit(classifier)
+    ig = integrated_gradients(
+        output,
+        x,
+        y,
+        baseline=b,
+        steps=explainer.steps,
+        rule=explainer.rule,
+        chunk=explainer.chunk,
+        weight_gradients=False,
+    )
+    change = tf.gather(logits, y, axis=1, batch_dims=1) - output(b, y)
+    found = prediction | {
+        "attribution": ig,
+        "saliency": saliency(ig),
+        "completeness_error": tf.abs(tf.reduce_sum(ig, [1, 2, 3]) - change),
+        "valid": valid,
+    }
+    return _masked(valid, found)
+
+
+def decode(image_bytes: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+    """Encoded images as `datasets.load("folder:...")` reads them.
+
+    Args:
+      image_bytes: [N] strings, PNG or JPEG.
+      shape: (H, W, C) with C 1 or 3; images are scaled to H x W, aspect not kept.
+
+    Returns:
+      [N, H, W, C] float32, pixels in [0, 1].
+
+    Raises:
+      tf.errors.InvalidArgumentError: a string that is neither or is damaged.
+    """
+    height, width, channels = shape
+
+    def one(numbered):
+        row, content = numbered
+        starts = [tf.strings.substr(content, 0, len(magic)) == magic for magic in (_PNG, _JPEG)]
+        # The decoder would take GIF and BMP too, and call what it refuses by other names.
+        known = tf.debugging.Assert(
+            tf.reduce_any(starts), ["image_bytes must be encoded PNG or JPEG. Received: row", row]
+        )
+        with tf.control_dependencies([known] if known is not None else []):
+            pixels = tf.io.decode_image(content, channels, expand_animations=False)
+        return to_uint8(tf.image.resize(pixels, (height, width), antialias=True))
+
+    rows = tf.range(tf.shape(image_bytes)[0])
+    spec = tf.TensorSpec(shape, tf.uint8)
+    levels = tf.map_fn(one, (rows, image_bytes), fn_output_signature=spec)
+    return tf.cast(levels, tf.float32) / 255
+
+
+def in_blocks(
+    function: Callable[..., dict[str, tf.Tensor]], inputs: tuple[tf.Tensor, ...], size: int
+) -> dict[str, tf.Tensor]:
+    """`function(*inputs)` of tensors with equally many rows, `size` rows at a time.
+
+    No row is computed twice and none is added, so that a batch of one costs one.
+
+    Args:
+      function: tensors [n, ...] -> named tensors [n, ...], row by row.
+      inputs: tensors [N, ...].
+      size: rows at once, >= 1.
+
+    Raises:
+      tf.errors.InvalidArgumentError: inputs of unequal length.
+    """
+    rows = tf.shape(inputs[0])[0]
+    for value in inputs[1:]:
+        tf.debugging.assert_equal(
+            tf.shape(value)[0], rows, "label and baseline must have one row for each image"
+        )
+    specs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in inputs]
+    traced = tf.function(function).get_concrete_function(*specs)
+    outputs = traced.structured_outputs
+    # An empty batch goes through once, so that there is something to concatenate.
+    blocks = tf.maximum((rows + size - 1) // size, 1)
+    arrays = {
+        name: tf.TensorArray(
+            spec.dtype, blocks, element_shape=spec.shape, infer_shape=False, clear_after_read=True
+        )
+        for name, spec in outputs.items()
+    }
+
+    def body(k, arrays):
+        found = traced(*(value[k * size : (k + 1) * size] for value in inputs))
+        return k + 1, {name: array.write(k, found[name]) for name, array in arrays.items()}
+
+    _, arrays = tf.while_loop(
+        lambda k, _: k < blocks, body, (tf.constant(0), arrays), parallel_iterations=1
+    )
+    return {
+        name: tf.ensure_shape(arrays[name].concat(), spec.shape) for name, spec in outputs.items()
+    }
+
+
+def _prediction(logits):
+    return {
+        "logits": logits,
+        "probabilities": tf.nn.softmax(logits),
+        "class": tf.argmax(logits, -1, tf.int32),
+    }
+
+
+def _in_unit_range(image):
+    # False for NaN, which compares with nothing.
+    return tf.reduce_all((image >= 0) & (image <= 1), [1, 2, 3])
+
+
+def _where(valid, value):
+    """The rows of `value` that are valid; zeros elsewhere."""
+    mask = tf.reshape(valid, [-1] + [1] * (value.shape.rank - 1))
+    return tf.where(mask, value, tf.zeros_like(value))
+
+
+def _masked(valid, found):
+    masked = {name: _where(valid, value) for name, value in found.items()}
+    return masked | {"class": tf.where(valid, found["class"], -1)}

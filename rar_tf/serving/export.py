@@ -1,0 +1,127 @@
+"""A classifier as a SavedModel that predicts and attributes, and needs no code of ours."""
+
+import os
+import pathlib
+import shutil
+
+import keras
+import tensorflow as tf
+
+from rar_tf.models import to_logits
+from rar_tf.serving import card as cards
+from rar_tf.serving.endpoints import Explainer, attribute, decode, in_blocks, predict
+
+CARD, MODEL_CARD = "card.json", "MODEL_CARD.md"
+
+
+def export(
+    classifier: keras.Model,
+    folder: str | os.PathLike,
+    *,
+    explainer: Explainer | None = None,
+    outputs: str = "auto",
+    provenance: cards.Provenance | None = None,
+) -> pathlib.Path:
+    """Writes a SavedModel with the endpoints below, card.json and MODEL_CARD.md.
+
+    serve            image -> logits, probabilities, class (also `serving_default`)
+    attribute        image -> the same, attribution, saliency, completeness_error, valid; of the
+                     predicted class, from a black baseline
+    attribute_label  image, label, baseline -> the same; label -1 is the predicted class
+    serve_bytes      image_bytes -> what serve gives; of models with 1 or 3 channels
+
+    Shapes, units and what an invalid image gives: `endpoints.predict`, `endpoints.attribute`,
+    `endpoints.decode`. The batch size is free; at most `chunk * block` images are in the network
+    at once.
+
+    Args:
+      classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
+      folder: where to write; for TensorFlow Serving its last part is the version number. An
+        earlier export there is replaced.
+      explainer: steps, rule and memory of the attribution; None for the defaults.
+      outputs: what the classifier puts out, see `models.to_logits`.
+      provenance: what is known of the classifier, for the card.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ValueError: a classifier without known input shape, or a folder that holds something else.
+    """
+    folder, explainer = pathlib.Path(folder), explainer or Explainer()
+    shape = _image_shape(classifier)
+    if folder.exists() and not _is_replaceable(folder):
+        raise ValueError(
+            f"folder must be new, empty or an earlier export. Received: {folder}, which holds "
+            "other files"
+        )
+    network, how = to_logits(classifier, outputs)
+    card = cards.model_card(network, how, provenance) | cards.endpoint_facts(explainer)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        _archive(network, shape, explainer, temporary)
+        cards.write(card, temporary / CARD, temporary / MODEL_CARD)
+        _replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _archive(network, shape, explainer, path):
+    image = tf.TensorSpec([None, *shape], tf.float32, "image")
+    label = tf.TensorSpec([None], tf.int32, "label")
+    baseline = tf.TensorSpec([None, *shape], tf.float32, "baseline")
+
+    def serve(image):
+        # The memory that the attribution may take is the prediction's too.
+        rows = explainer.chunk * explainer.block
+        return in_blocks(lambda image: predict(network, image), (image,), rows)
+
+    def attribute_label(image, label, baseline):
+        def block(image, label, baseline):
+            return attribute(network, image, label, baseline, explainer)
+
+        return in_blocks(block, (image, label, baseline), explainer.block)
+
+    def attribute_predicted(image):
+        return attribute_label(image, tf.fill(tf.shape(image)[:1], -1), tf.zeros_like(image))
+
+    archive = keras.export.ExportArchive()
+    # Endpoints track the variables that they use; `archive.track` would store them a second time.
+    # The first endpoint is `serving_default` too.
+    archive.add_endpoint("serve", serve, [image])
+    archive.add_endpoint("attribute", attribute_predicted, [image])
+    archive.add_endpoint("attribute_label", attribute_label, [image, label, baseline])
+    if shape[-1] in (1, 3):
+        encoded = tf.TensorSpec([None], tf.string, "image_bytes")
+        archive.add_endpoint(
+            "serve_bytes", lambda image_bytes: serve(decode(image_bytes, shape)), [encoded]
+        )
+    archive.write_out(path, verbose=False)
+
+
+def _image_shape(classifier):
+    shape = getattr(classifier, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+        raise ValueError(
+            "classifier must take images [B, H, W, C] of one known shape. "
+            f"Received: input_shape={shape}"
+        )
+    return shape[1:]
+
+
+def _is_replaceable(folder):
+    if not folder.is_dir():
+        return False
+    return not any(folder.iterdir()) or all(
+        (folder / name).is_file() for name in ("saved_model.pb", CARD)
+    )
+
+
+def _replace(new, folder):
+    """Puts `new` where `folder` was: a reader finds a whole export or none."""
+    old = folder.with_name(f"{new.name}.old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(new, folder)
+    shutil.rmtree(old, ignore_errors=True)

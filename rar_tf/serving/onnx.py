@@ -1,0 +1,31 @@
+"""The prediction as an ONNX graph."""
+
+import importlib.util
+import os
+import pathlib
+
+import keras
+
+from rar_tf.models import to_logits
+
+
+def export_onnx(
+    classifier: keras.Model, path: str | os.PathLike, *, outputs: str = "auto"
+) -> pathlib.Path:
+    """Writes the classifier's logits as ONNX: images [N, H, W, C] in [0, 1] -> [N, classes].
+
+    The attribution has no place in it: ONNX has no gradients. Pixels are not checked.
+
+    Args:
+      classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
+      path: the `.onnx` file.
+      outputs: what the classifier puts out, see `models.to_logits`.
+
+    Raises:
+      ImportError: `tf2onnx` is not installed (the extra `onnx`).
+    """
+    if importlib.util.find_spec("tf2onnx") is None:
+        raise ImportError("ONNX needs tf2onnx: pip install 'rar-tf[onnx]'")
+    network, _ = to_logits(classifier, outputs)
+    network.export(os.fspath(path), format="onnx", verbose=False)
+    return pathlib.Path(path)

@@ -1,0 +1,96 @@
+"""Trained classifiers by name: small weights and a card each, architectures from code."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from rar_tf.models import build
+from rar_tf.naming import check_name
+from rar_tf.serving import card as cards
+
+# Beside the package in a checkout; a wheel does not hold it.
+_CHECKOUT = pathlib.Path(__file__).resolve().parents[2] / "zoo"
+_WEIGHTS, _CARD, _TEXT = "weights.npz", "card.json", "MODEL_CARD.md"
+
+
+def names(root: str | os.PathLike | None = None) -> tuple[str, ...]:
+    """Names of the entries, such as `fashion_mnist/ig_norm`."""
+    folder = _CHECKOUT if root is None else pathlib.Path(root)
+    return tuple(sorted(str(path.parent.relative_to(folder)) for path in folder.rglob(_WEIGHTS)))
+
+
+def load(name: str, *, root: str | os.PathLike | None = None) -> tuple[keras.Model, dict[str, Any]]:
+    """A trained classifier and its card.
+
+    Weights are kept as float16, which moves each by at most 2^-11 of itself (2^-25 below
+    2^-14), and used as float32.
+
+    Args:
+      name: DATASET/OBJECTIVE, one of `names(root)`.
+      root: the zoo's folder; None for that of the checkout.
+
+    Returns:
+      (classifier, card): images [B, H, W, C] in [0, 1] -> logits; what `save` was given.
+
+    Raises:
+      ValueError: no such entry, or files that do not fit each other.
+    """
+    folder = _CHECKOUT if root is None else pathlib.Path(root)
+    known = names(folder)
+    if not known:
+        raise ValueError(f"root must be a folder with entries of a zoo. Received: {folder}")
+    check_name("name", name, known, where=f" in {folder}")
+    try:
+        card = json.loads((folder / name / _CARD).read_text(encoding="utf-8"))
+        with np.load(folder / name / _WEIGHTS, allow_pickle=False) as file:
+            weights = [file[f"{k:03d}"].astype("float32") for k in range(len(file.files))]
+        classifier = build(
+            card["architecture"],
+            num_classes=card["num_classes"],
+            input_shape=tuple(card["image_shape"]),
+        )
+        classifier.set_weights(weights)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / name} must hold {_WEIGHTS} and {_CARD} that fit each other. "
+            f"Received: {error}"
+        ) from error
+    return classifier, card
+
+
+def save(classifier: keras.Model, folder: str | os.PathLike, card: dict[str, Any]) -> None:
+    """Writes an entry of a zoo: weights.npz, card.json, MODEL_CARD.md.
+
+    Args:
+      classifier: a model of `models.ARCHITECTURES`.
+      folder: ROOT/DATASET/OBJECTIVE.
+      card: see `card.model_card`; its architecture, image shape and classes rebuild the model.
+
+    Raises:
+      ValueError: weights that are not those of the card's architecture, or too large for
+        float16.
+    """
+    expected = build(
+        card["architecture"],
+        num_classes=card["num_classes"],
+        input_shape=tuple(card["image_shape"]),
+    )
+    shapes = [weight.shape for weight in classifier.weights]
+    if shapes != [weight.shape for weight in expected.weights]:
+        raise ValueError(
+            f"classifier must be a {card['architecture']} as the card says. Received: "
+            f"{classifier.name} with weights {shapes}"
+        )
+    weights = classifier.get_weights()
+    largest = max(float(np.abs(weight).max()) for weight in weights)
+    if not largest <= np.finfo(np.float16).max:
+        raise ValueError(f"weights must be finite in float16. Received: one of size {largest:g}")
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{k:03d}": weight.astype(np.float16) for k, weight in enumerate(weights)}
+    np.savez_compressed(folder / _WEIGHTS, **arrays)
+    cards.write(card, folder / _CARD, folder / _TEXT)
