@@ -48,17 +48,15 @@ flags.DEFINE_string("output", None, "Folder; default WORKDIR/eval/PROTOCOL-ATTAC
 
 
 def model_and_preset() -> tuple[pathlib.Path, dict]:
-    """The file to measure and, for a workdir, the preset that it was trained by."""
+    """The file to measure and the preset beside it, if a training run left one there."""
     if (FLAGS.workdir is None) == (FLAGS.model is None):
         raise ValueError(
             "one of --workdir and --model must be given. "
             f"Received: --workdir={FLAGS.workdir}, --model={FLAGS.model}"
         )
-    if FLAGS.model:
-        return pathlib.Path(FLAGS.model), {}
-    workdir = pathlib.Path(FLAGS.workdir)
-    preset = workdir / "preset.json"
-    return workdir / "model.keras", json.loads(preset.read_text()) if preset.exists() else {}
+    path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
+    preset = path.parent / "preset.json"
+    return path, json.loads(preset.read_text()) if preset.exists() else {}
 
 
 def run() -> evaluation.Report:
@@ -66,7 +64,9 @@ def run() -> evaluation.Report:
     path, preset = model_and_preset()
     name = FLAGS.dataset or preset.get("dataset")
     if name is None:
-        raise ValueError("--dataset must be given with --model. Received: --dataset=None")
+        raise ValueError(
+            "--dataset must be given with a model without preset.json. Received: --dataset=None"
+        )
     output = FLAGS.output or str(path.parent / "eval" / f"{FLAGS.protocol}-{FLAGS.attack}")
     classifier = evaluation.load_classifier(path)
     data = datasets.load(

@@ -238,4 +238,5 @@ def _chunked(mean, sources, nodes, weights, chunk, weight_gradients):
         return with_variables(*sources)
     # The value is computed where the custom gradient sees no variable, the gradient where there
     # is no value: a custom gradient must answer for every variable that it sees.
-    return forward(*(tf.stop_gradient(source) for source in sources)) + zero(*sources)
+    value = forward(*(tf.stop_gradient(source) for source in sources))
+    return tf.stop_gradient(value) + zero(*sources)

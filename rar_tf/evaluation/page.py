@@ -28,7 +28,8 @@ _STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 72rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 p, li { overflow-wrap: anywhere; }
-table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; width: 100%; }
+table { border-collapse: collapse; font-size: .8rem; width: 100%; }
+table { font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .4rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
@@ -58,7 +59,8 @@ const model = document.getElementById("model");
 function arrange() {
   const [key, sign] = order.value.split(" ");
   const cards = Array.from(gallery.children);
-  cards.sort((a, b) => sign * (a.dataset[key] - b.dataset[key]) || a.dataset.index - b.dataset.index);
+  const difference = (a, b, name) => a.dataset[name] - b.dataset[name];
+  cards.sort((a, b) => sign * difference(a, b, key) || difference(a, b, "index"));
   for (const card of cards) {
     card.hidden = model.value !== "" && card.dataset.model !== model.value;
     gallery.append(card);

@@ -38,13 +38,13 @@ def figure_1(examples: list[tuple[str, Picture, Row]], k: int) -> Figure:
         raise ValueError("figure 1 needs at least one model. Received: none")
     figure = Figure(figsize=(8.4, 2.35 * len(examples) + 0.3), layout="constrained")
     axes = figure.subplots(len(examples), 4, squeeze=False)
+    for axis, title in zip(axes[0], _COLUMNS, strict=True):
+        axis.set_title(title, fontsize=10)
     for line, (name, picture, row) in zip(axes, examples, strict=True):
-        for axis, pixels, title in zip(line, colors_of(picture), _COLUMNS, strict=True):
+        for axis, pixels in zip(line, colors_of(picture), strict=True):
             axis.imshow(pixels, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
-            if line is axes[0]:
-                axis.set_title(title, fontsize=10)
         line[0].set_ylabel(name, fontsize=10)
         line[3].set_xlabel(
             f"top-{k} intersection {100 * row.top_k:.1f}%\nKendall {row.kendall:.4f}", fontsize=9

@@ -60,19 +60,17 @@ _BLANK = ("", "")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A finished evaluation and the folder that it lies in."""
+    """A finished evaluation, the folder that it lies in, and what to call its model.
+
+    Attributes:
+      report: what was found.
+      folder: with report.json, examples.csv and pictures/.
+      approach: the objective that the model was trained with, else the name of its file.
+    """
 
     report: Report
     folder: pathlib.Path
-
-    @property
-    def approach(self) -> str:
-        """The objective that the model was trained with, else the name of its file."""
-        preset = self.report.model.get("preset") or {}
-        file = self.report.model.get("file")
-        return preset.get("objective") or (
-            pathlib.Path(file).stem if file else self.report.model["name"]
-        )
+    approach: str
 
     @property
     def setting(self) -> tuple[str, str]:
@@ -88,7 +86,7 @@ def find_results(pattern: str) -> list[Result]:
     """Results whose report.json, or folder of it, matches a glob pattern; sorted by path.
 
     Raises:
-      ValueError: nothing matches, or a report is not one.
+      ValueError: nothing matches, a report is not one, or one measurement is there twice.
     """
     paths = {pathlib.Path(path) for path in glob.glob(pattern, recursive=True)}
     paths = {path / "report.json" if path.is_dir() else path for path in paths}
@@ -97,7 +95,26 @@ def find_results(pattern: str) -> list[Result]:
         raise ValueError(
             f"results must match the report.json of finished evaluations. Received: {pattern}"
         )
-    return [Result(load_report(path), path.parent) for path in found]
+    results = [_result(path) for path in found]
+    seen: dict[tuple, Result] = {}
+    for result in results:
+        key = (result.setting, result.approach, result.report.attack)
+        if key in seen:
+            raise ValueError(
+                f"results must hold one evaluation of {result.approach} by attack "
+                f"{result.report.attack} on {result.setting[1]}. "
+                f"Received: {seen[key].folder} and {result.folder}"
+            )
+        seen[key] = result
+    return results
+
+
+def _result(path: pathlib.Path) -> Result:
+    report = load_report(path)
+    preset = report.model.get("preset") or {}
+    file = pathlib.Path(report.model.get("file") or report.model["name"])
+    own_name = file.parent.name if file.stem == "model" else file.stem
+    return Result(report, path.parent, preset.get("objective") or own_name)
 
 
 def settings(results: list[Result]) -> list[tuple[str, str]]:

@@ -1,0 +1,186 @@
+"""A user's own classifier from call to report: counts, resume, bad input."""
+
+import csv
+import dataclasses
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rar_tf.attribution import kendall_tau
+from rar_tf.evaluation import ExamplesFile, Selection, attack_maps, evaluate, load_classifier
+from tests.evaluation.helpers import SHAPE, own_data, own_model, quick_protocol
+
+MODEL = own_model()
+IMAGES, LABELS = own_data(MODEL)
+
+
+def quick(output=None, **options):
+    settings = {"protocol": quick_protocol(), "attack": "original", "batch_size": 3, "chunk": 4}
+    return evaluate(MODEL, (IMAGES, LABELS), output=output, **settings | options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation")
+    return folder, quick(folder)
+
+
+def rows_of(folder):
+    rows = ExamplesFile(folder / "examples.csv").rows()
+    return [dataclasses.replace(row, seconds=0.0) for row in rows]
+
+
+def test_counts_and_figures(finished):
+    folder, report = finished
+    rows = rows_of(folder)
+    assert [row.index for row in rows] == [0, 1, 3, 4, 5, 6]
+    assert report.counts["attacked"] == 6 and report.counts["misclassified"] == 1
+    assert report.natural_accuracy.value == pytest.approx(6 / 7)
+    assert report.strong_pgd_accuracy.value <= report.pgd_accuracy.value <= 6 / 7
+    assert report.model["outputs"] == "stripped_softmax" and report.model["relus"] == 0
+    assert report.metrics["kendall"].mean == pytest.approx(np.mean([row.kendall for row in rows]))
+    assert report.metrics["kendall"].mean < 0.9
+    assert json.loads((folder / "report.json").read_text())["counts"] == report.counts
+
+
+def test_rows_agree_with_the_pictures(finished):
+    folder, _ = finished
+    for row in rows_of(folder):
+        with np.load(folder / "pictures" / f"{row.index:06d}.npz") as picture:
+            x, x_adv, before, after = (picture[n] for n in ("x", "x_adv", "before", "after"))
+        np.testing.assert_allclose(x, IMAGES[row.index] / 255, atol=1e-7)
+        assert np.argmax(MODEL(x_adv[None])) == LABELS[row.index]
+        assert (
+            np.abs(x_adv - x).max() == pytest.approx(row.perturbation)
+            and row.perturbation <= 0.1001
+        )
+        np.testing.assert_allclose(kendall_tau(before[None], after[None]), row.kendall)
+
+
+def test_completeness_error_is_of_logits(finished):
+    folder, _ = finished
+    logits = keras.Model(MODEL.inputs, MODEL.layers[-1](MODEL.layers[-2].output))
+    logits.layers[-1].activation = keras.activations.linear
+    try:
+        for row in rows_of(folder):
+            x = IMAGES[row.index : row.index + 1] / np.float32(255)
+            change = (logits(x) - logits(0 * x))[0, row.label]
+            assert row.output_change == pytest.approx(float(change), rel=1e-4)
+            assert row.completeness_error < abs(row.output_change)
+    finally:
+        logits.layers[-1].activation = keras.activations.softmax
+
+
+def test_a_stopped_run_goes_on_where_it_ended(finished, tmp_path):
+    folder, report = finished
+    quick(tmp_path)
+    text = (tmp_path / "examples.csv").read_text()
+    lines = text.splitlines(keepends=True)
+    # Killed in the middle of the third row's line.
+    (tmp_path / "examples.csv").write_text("".join(lines[:3]) + lines[3][:9])
+    (tmp_path / "report.json").unlink()
+    again = quick(tmp_path, batch_size=2)
+    assert again.metrics == report.metrics and again.counts == report.counts
+    assert rows_of(tmp_path) == rows_of(folder)
+    assert (tmp_path / "report.json").exists()
+
+
+def test_batch_size_and_chunk_do_not_matter(finished):
+    _, report = finished
+    other = quick(batch_size=7, chunk=None, accuracy_examples=0, strong_pgd=False)
+    assert other.natural_accuracy is None and other.strong_pgd_accuracy is None
+    assert other.metrics["kendall"].mean == pytest.approx(report.metrics["kendall"].mean, abs=1e-3)
+
+
+def test_another_evaluation_in_the_folder_is_refused(finished):
+    folder, _ = finished
+    with pytest.raises(ValueError, match="which holds one with another seed"):
+        quick(folder, seed=1)
+    with pytest.raises(ValueError, match="which holds one with another dataset"):
+        quick(folder, num_examples=3)
+
+
+def test_the_strongest_is_never_weaker_than_the_default():
+    selection = Selection((IMAGES, LABELS), num_examples=2)
+    options = {"batch_size": 2, "chunk": None}
+    base = dataclasses.replace(
+        quick_protocol().searches("default")[0], steps=4, step_size=0.05, k=50
+    )
+    every = dataclasses.replace(base, select=("kendall", "top_k", "spearman"))
+    other = dataclasses.replace(every, score="log_pearson", random_start=True)
+    network = keras.Model(MODEL.inputs, MODEL.outputs)
+    args = (network, selection, np.array([0, 1]), quick_protocol())
+    ((default, _),) = attack_maps(*args, "default", searches=(base,), **options)
+    ((strongest, _),) = attack_maps(*args, "strongest", searches=(every, other), **options)
+    for weak, strong in zip(default, strongest, strict=True):
+        for metric in ("top_k", "kendall", "spearman"):
+            assert getattr(strong, metric) <= getattr(weak, metric)
+
+
+def test_bad_images_and_labels():
+    bad = IMAGES / np.float32(255)
+    bad[0, 0, 0, 0] = 1.5
+    for dataset, message in [
+        ((bad, LABELS), r"pixels must be in \[0, 1\]. Received: pixels in \[0.0, 1.5\]"),
+        ((IMAGES.astype("int64"), LABELS), "images must be uint8 or floating. Received: int64"),
+        ((IMAGES[0], LABELS), "images must be .N, H, W, C.. Received: shape"),
+        ((IMAGES, LABELS[:2]), r"labels must be integers \[7\]. Received: int32 \[2\]"),
+        ((IMAGES[:0], LABELS[:0]), "needs at least one image. Received: an empty selection"),
+        ((IMAGES[:, :10], LABELS), "must take images 10x30x3 .*Received: a model of input shape"),
+        ((IMAGES, LABELS + 3), "must have at least .* classes, .*Received: a model of 3 classes"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            evaluate(MODEL, dataset)
+
+
+def test_bad_numbers():
+    for options, message in [
+        ({"num_examples": 0}, "num_examples must be >= 1. Received: num_examples=0"),
+        ({"batch_size": 0}, "batch_size must be >= 1. Received: batch_size=0"),
+        ({"chunk": 0}, "chunk must be >= 1. Received: chunk=0"),
+        ({"attack": "bets"}, "attack must be one of .*Received: attack='bets'"),
+        ({"outputs": "odds"}, "outputs must be one of .*Received: outputs='odds'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            quick(**options)
+
+
+def test_model_files(tmp_path):
+    path = tmp_path / "mine.keras"
+    MODEL.save(path)
+    x = tf.constant(IMAGES / np.float32(255))
+    np.testing.assert_array_equal(load_classifier(path)(x), MODEL(x))
+    (tmp_path / "cut.keras").write_bytes(path.read_bytes()[:2000])
+    (tmp_path / "mine.h5").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as file:
+        file.writestr("config.json", "{}")
+    for name in ("cut.keras", "other.keras"):
+        with pytest.raises(ValueError, match=f"complete .keras file that loads in safe.*{name}"):
+            load_classifier(tmp_path / name)
+    with pytest.raises(ValueError, match="model must be a .keras file. Received: .*mine.h5"):
+        load_classifier(tmp_path / "mine.h5")
+    with pytest.raises(FileNotFoundError, match="which is not there"):
+        load_classifier(tmp_path / "none.keras")
+
+
+def test_code_in_a_model_file_is_refused(tmp_path):
+    model = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()]
+    )
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(ValueError, match="loads in safe mode"):
+        load_classifier(tmp_path / "code.keras")
+
+
+def test_an_examples_file_of_another_program_is_refused(tmp_path):
+    path = tmp_path / "examples.csv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([["a", "b"], [1, 2]])
+    with pytest.raises(
+        ValueError, match="must have the columns index, label, .*Received: .'a', 'b'"
+    ):
+        ExamplesFile(path).rows()
