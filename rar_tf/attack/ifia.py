@@ -48,7 +48,7 @@ class Ifia:
       threat: the allowed set.
       k: of the score `top_k`.
       metric_k: of the metric `top_k`; None for k.
-      score: one of `SCORES`, or several joined by "+".
+      score: one of `SCORES`, or a mixture: pairs of a name and its weight.
       steps, step_size: gradient steps; step_size in pixel units.
       decay: "constant", or "linear" for steps that shrink to 0.
       momentum: of `maximize`.
@@ -74,7 +74,7 @@ class Ifia:
     threat: LpBall
     k: int
     metric_k: int | None = None
-    score: str = "top_k"
+    score: str | tuple[tuple[str, float], ...] = "top_k"
     steps: int = 100
     step_size: float = 0.01
     decay: str = "constant"
@@ -91,7 +91,7 @@ class Ifia:
 
     def __post_init__(self):
         for name, values, known in (
-            ("score", self.score.split("+"), SCORES),
+            ("score", self._mixture, SCORES),
             ("select", self.select or ("none",), METRICS),
             ("decay", (self.decay,), ("constant", "linear")),
             ("algorithm", (self.algorithm,), ALGORITHMS),
@@ -140,7 +140,7 @@ class Ifia:
             flat at x.
         """
         _check_k(max(self.k, self.metric_k or 0), x.shape)
-        if seed is None and (self.random_start or "random" in self.score):
+        if seed is None and (self.random_start or "random" in self._mixture):
             raise ValueError("a random start and the score random need a seed. Received: seed=None")
         ascended = classifier if ascended is None else ascended
         options = {"chunk": chunk, "first_row": first_row}
@@ -177,10 +177,14 @@ class Ifia:
         return Found(x_adv, _moved(x_adv, x[:, tf.newaxis]), undefined)
 
     @property
+    def _mixture(self) -> dict[str, float]:
+        return {self.score: 1.0} if isinstance(self.score, str) else dict(self.score)
+
+    @property
     def _flat_at_x(self):
         # The twin's maps differ from the plain network's, the other two networks' do not.
         return (
-            self.score == "log_pearson"
+            set(self._mixture) == {"log_pearson"}
             and self.second_derivatives != "softplus_twin"
             and self.algorithm != "adversarial"
         )
@@ -189,32 +193,30 @@ class Ifia:
         return self.step_size * (1 - tf.cast(i, tf.float32) / self.steps)
 
     def _score(self, ascended, x, y, clean, seed, region, options):
-        parts = []
-        names = self.score.split("+")
-        for name in names:
-            if name == "top_k":
-                parts.append(map_scores.top_k(clean, self.k))
-            elif name == "mass_center":
-                own = self.label_map(ascended, x, y, **options)
-                parts.append(map_scores.mass_center(tf.stop_gradient(own)))
-            elif name == "log_pearson":
-                parts.append(map_scores.log_pearson(clean))
-            elif name == "target":
-                if region is None:
-                    raise ValueError("the score target needs a region. Received: region=None")
-                parts.append(map_scores.target(region))
-        signs = None
-        if "random" in names:
+        makers = {
+            "top_k": lambda: map_scores.top_k(clean, self.k),
+            "mass_center": lambda: map_scores.mass_center(
+                tf.stop_gradient(self.label_map(ascended, x, y, **options))
+            ),
+            "log_pearson": lambda: map_scores.log_pearson(clean),
+            "target": lambda: map_scores.target(region),
+        }
+        if "target" in self._mixture and region is None:
+            raise ValueError("the score target needs a region. Received: region=None")
+        weights = dict(self._mixture)
+        random_weight = weights.pop("random", 0.0)
+        parts = [(makers[name](), weight) for name, weight in weights.items()]
+        signs = tf.zeros_like(x)
+        if random_weight:
+            # Another stream than the start's.
             other = tf.convert_to_tensor(seed) + tf.constant([0, 2], tf.int32)
             signs = tf.sign(uniform_rows(tf.shape(x), other, options["first_row"]) - 0.5)
 
         def score(x_adv):
-            value = tf.zeros(tf.shape(x)[:1])
+            value = random_weight * tf.reduce_mean(signs * x_adv, [1, 2, 3])
             if parts:
                 maps = self.label_map(ascended, x_adv, y, **options)
-                value += tf.add_n([part(maps) for part in parts])
-            if signs is not None:
-                value += tf.reduce_mean(signs * x_adv, [1, 2, 3])
+                value += tf.add_n([weight * part(maps) for part, weight in parts])
             if self.algorithm == "adversarial":
                 value = self.weight * value
                 value += cross_entropy(ascended(x_adv, training=False), y)

@@ -118,7 +118,7 @@ def _portfolio(base: Ifia) -> tuple[Ifia, ...]:
     # Kendall first: the default's own iterates are among those that compete.
     every = dataclasses.replace(base, select=("kendall", *(m for m in metrics if m != "kendall")))
     random = dataclasses.replace(every, random_start=True)
-    surrogate = "top_k+log_pearson"
+    surrogate = (("top_k", 1.0), ("log_pearson", 1.0))
     return (
         every,
         random,

@@ -105,7 +105,7 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
     {"threat": LpBall("inf", 0.1)},
     {"threat": LpBall(2, 0.5), "step_size": 0.2},
     {"score": "log_pearson", "random_start": True},
-    {"score": "top_k+log_pearson", "decay": "linear", "momentum": 0.9},
+    {"score": (("top_k", 1.0), ("log_pearson", 0.5)), "decay": "linear", "momentum": 0.9},
     {"label_map": LabelMap("input_gradient")},
     {"label_map": LabelMap("smooth_grad", steps=3)},
     {"algorithm": "until_flip"},
