@@ -149,8 +149,10 @@ def in_blocks(
       size: rows at once, >= 1.
 
     Raises:
-      tf.errors.InvalidArgumentError: inputs of unequal length.
+      tf.errors.InvalidArgumentError: inputs of another shape, or of unequal length.
     """
+    # A loaded signature lets any shape pass; static shapes are those of the specification.
+    inputs = tuple(tf.ensure_shape(value, value.shape) for value in inputs)
     rows = tf.shape(inputs[0])[0]
     for value in inputs[1:]:
         tf.debugging.assert_equal(
@@ -159,8 +161,8 @@ def in_blocks(
     specs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in inputs]
     traced = tf.function(function).get_concrete_function(*specs)
     outputs = traced.structured_outputs
-    # An empty batch goes through once, so that there is something to concatenate.
-    blocks = tf.maximum((rows + size - 1) // size, 1)
+    # None for an empty batch: TensorFlow's convolutions do not all take one.
+    blocks = (rows + size - 1) // size
     arrays = {
         name: tf.TensorArray(
             spec.dtype, blocks, element_shape=spec.shape, infer_shape=False, clear_after_read=True

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import keras
+import tensorflow as tf
 
 from rar_tf.models import to_logits
 
@@ -27,5 +28,7 @@ def export_onnx(
     if importlib.util.find_spec("tf2onnx") is None:
         raise ImportError("ONNX needs tf2onnx: pip install 'rar-tf[onnx]'")
     network, _ = to_logits(classifier, outputs)
+    # Keras exports only models that were called; one without its softmax was not yet.
+    network(tf.zeros([1, *network.input_shape[1:]]), training=False)
     network.export(os.fspath(path), format="onnx", verbose=False)
     return pathlib.Path(path)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import zipfile
 from typing import Any
 
 import keras
@@ -54,7 +55,7 @@ def load(name: str, *, root: str | os.PathLike | None = None) -> tuple[keras.Mod
             input_shape=tuple(card["image_shape"]),
         )
         classifier.set_weights(weights)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{folder / name} must hold {_WEIGHTS} and {_CARD} that fit each other. "
             f"Received: {error}"
@@ -87,7 +88,7 @@ def save(classifier: keras.Model, folder: str | os.PathLike, card: dict[str, Any
         )
     weights = classifier.get_weights()
     largest = max(float(np.abs(weight).max()) for weight in weights)
-    if not largest <= np.finfo(np.float16).max:
+    if not largest <= float(np.finfo(np.float16).max):
         raise ValueError(f"weights must be finite in float16. Received: one of size {largest:g}")
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

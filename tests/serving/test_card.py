@@ -1,0 +1,112 @@
+"""Model cards: figures, their intervals, and what is left out when it is not known."""
+
+import dataclasses
+import json
+
+import pytest
+
+from rar_tf.evaluation import Accuracy, Interval, Report
+from rar_tf.serving import Explainer, Provenance, card, model_card
+from rar_tf.training import resolve
+from rar_tf.training.workdir import to_json
+from tests.serving import tiny
+
+
+def report():
+    return Report(
+        model={},
+        dataset={"name": "fashion_mnist", "split": "test", "class_names": ["shirt", "bag"]},
+        protocol={"name": "rar"},
+        attack="default",
+        searches=[],
+        seed=0,
+        batch_size=1,
+        chunk=None,
+        natural_accuracy=Accuracy(81 / 263, 263),
+        pgd_accuracy=None,
+        strong_pgd_accuracy=Accuracy(0.0, 10),
+        counts={"attacked": 200},
+        metrics={
+            "kendall": Interval(0.6, 0.61, 0.58, 0.62, 0.6),
+            "spearman": Interval(None, None, None, None, None),
+        },
+        completeness={},
+        seconds=1.0,
+        images_per_second=1.0,
+        hardware={},
+        versions={},
+    )
+
+
+def test_metrics_carry_interval_count_and_protocol():
+    rows = model_card(tiny.classifier(), provenance=Provenance(report=report()))["metrics"]
+    natural, strong, kendall = rows
+    # Wilson's interval of 81 in 263 as in Newcombe, Statistics in Medicine 17 (1998), table I.
+    assert (natural["low"], natural["high"]) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert natural["num_examples"] == 263
+    assert natural["protocol"] == "fashion_mnist, test, protocol rar"
+    # 0 in n: 0 .. z^2 / (n + z^2).
+    assert (strong["low"], strong["high"]) == pytest.approx((0, 3.8415 / 13.8415), abs=1e-4)
+    assert kendall == {
+        "name": "kendall",
+        "value": 0.6,
+        "low": 0.58,
+        "high": 0.62,
+        "num_examples": 200,
+        "protocol": "fashion_mnist, test, protocol rar, attack default",
+    }
+
+
+def test_a_run_s_files_are_found_beside_the_model(tmp_path):
+    preset = resolve("gtsrb", "ig_norm")
+    (tmp_path / "preset.json").write_text(to_json(preset))
+    (tmp_path / "metrics.csv").write_text(
+        "step,natural_accuracy,pgd_accuracy,ig_norm,num_examples\n"
+        "0,0.1,0.0,9.0,512\n500,0.75,0.5,0.4,512\n"
+    )
+    found = Provenance.of(tmp_path / "model.keras")
+    assert found.preset == json.loads(to_json(preset))
+    data = model_card(tiny.classifier(), provenance=found)
+    assert [row["value"] for row in data["metrics"]] == [0.75, 0.5, 0.4]
+    assert (data["dataset"], data["objective"]) == ("gtsrb", "ig_norm")
+    assert data["architecture"] == preset.architecture
+    assert any("equalized channel by channel" in limit for limit in data["limits"])
+    assert Provenance.of(tmp_path / "elsewhere" / "model.keras") == Provenance()
+    (tmp_path / "preset.json").write_text("{")
+    with pytest.raises(ValueError, match="must be the workdir of a run"):
+        Provenance.of(tmp_path / "model.keras")
+
+
+def test_a_report_is_read_from_its_file(tmp_path):
+    report().save(tmp_path / "report.json")
+    assert Provenance.of(tmp_path / "model.keras", tmp_path / "report.json").report == report()
+
+
+def test_the_card_tells_people_everything(tmp_path):
+    known = Provenance(dataclasses.asdict(resolve("fashion_mnist", "ig_norm")), None, report())
+    data = model_card(tiny.classifier(), "stripped_softmax", known)
+    data |= card.endpoint_facts(Explainer(steps=9, rule="right"))
+    card.write(data, tmp_path / "card.json", tmp_path / "MODEL_CARD.md")
+    assert json.loads((tmp_path / "card.json").read_text()) == json.loads(json.dumps(data))
+    text = (tmp_path / "MODEL_CARD.md").read_text()
+    for part in (
+        "# tiny: trained on fashion_mnist, objective ig_norm",
+        "Images 6x5x3, float32 in [0, 1] -> 4 classes; 308 parameters",
+        "stripped_softmax",
+        "Classes: 0 shirt, 1 bag.",
+        "baseline black, 9 steps, rule right",
+        "| natural_accuracy | 0.308 | 0.2553 .. 0.3662 | 263 | fashion_mnist, test, protocol rar |",
+        "| kendall | 0.6 | 0.58 .. 0.62 | 200 |",
+        "## Intended use",
+        "## Limits",
+        "- epsilon: 0.1",
+        "- tensorflow: 2.",
+    ):
+        assert part in text
+    assert "pgd_accuracy | " not in text.replace("strong_pgd_accuracy", "")
+
+
+def test_what_is_not_known_is_said_not_to_be():
+    text = card.to_markdown(model_card(tiny.classifier()))
+    assert "data set unknown, objective unknown" in text
+    assert "None measured." in text and "## Preset\n\nUnknown." in text
