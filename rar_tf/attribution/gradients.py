@@ -20,6 +20,7 @@ def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor
     Returns:
       [B, ...], in units of the output per unit of pixel value; differentiable.
     """
+    x = tf.convert_to_tensor(x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         values = output_fn(x, y)
