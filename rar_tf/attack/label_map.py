@@ -1,6 +1,7 @@
 """The map that an attribution attack is about: that of the label's logit."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -68,7 +69,7 @@ class LabelMap:
         output = label_logit(classifier)
         if self.attribution == "input_gradient":
             return input_gradient(output, x, y)
-        options = {"chunk": chunk, "weight_gradients": False}
+        options: dict[str, Any] = {"chunk": chunk, "weight_gradients": False}
         if self.attribution == "smooth_grad":
             return smooth_grad(
                 output,

@@ -103,7 +103,9 @@ def maximize(
     x = tf.convert_to_tensor(x)
     # The first gradient is taken at the raw start; bounds apply from the first step on. The
     # start is a tensor of its own: a score may close over x, which is to stay fixed.
-    start = tf.identity(x) if seed is None else threat.start(x, tf.convert_to_tensor(seed), first_row)
+    start = (
+        tf.identity(x) if seed is None else threat.start(x, tf.convert_to_tensor(seed), first_row)
+    )
     if keep is not None and seed is not None:
         start = _where(keep(threat.project(start, x)), start, x)
 

@@ -3,6 +3,7 @@
 import pathlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from rar_tf import models
@@ -57,7 +58,7 @@ def logits_of(
             f"model must take images {_text(expected)} as {selection.name} has them. "
             f"Received: a model of input shape {shape}"
         )
-    x, _ = selection.read(range(min(8, len(selection))))
+    x, _ = selection.read(np.arange(min(8, len(selection))))
     sample = tf.constant(x)
     classifier(sample, training=False)
     logits_model, how = models.to_logits(classifier, outputs, sample=sample)

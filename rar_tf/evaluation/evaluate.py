@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -74,23 +75,12 @@ def evaluate(
     selection = Selection(dataset, split=split, num_examples=num_examples)
     if isinstance(protocol, str):
         protocol = named_protocol(protocol, selection.name, selection.image_shape)
-    searches = protocol.searches(attack)
     network, how = logits_of(classifier, selection, outputs)
-    model = _describe(classifier, how, model_info)
-    described = _plain(
-        {
-            "model": model,
-            "dataset": _describe_data(selection),
-            "protocol": dataclasses.asdict(protocol),
-            "attack": attack,
-            "searches": [dataclasses.asdict(search) for search in searches],
-            "seed": seed,
-        }
-    )
+    described = _describe(classifier, how, model_info, selection, protocol, attack, seed)
     folder = _Folder(output, described)
     hits = correct(network, selection)
     indices = np.flatnonzero(hits)
-    rows = folder.rows()[: len(indices)]
+    rows = folder.rows(indices)
     batches = attack_maps(
         network,
         selection,
@@ -105,23 +95,18 @@ def evaluate(
     for new_rows, pictures in batches:
         folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
         rows += new_rows
-    accuracies = folder.once(
-        "accuracy.json",
-        lambda: _accuracies(
-            network,
-            Selection(dataset, split=split, num_examples=accuracy_examples or None),
-            selection,
-            protocol,
-            seed,
-            table=accuracy_examples != 0,
-            strong=strong_pgd,
-        ),
+    everything = None
+    if accuracy_examples != 0:
+        everything = Selection(dataset, split=split, num_examples=accuracy_examples)
+    accuracies: dict[str, Any] = folder.accuracies(
+        {"accuracy_examples": accuracy_examples, "strong_pgd": strong_pgd},
+        lambda: _accuracies(network, everything, selection if strong_pgd else None, protocol, seed),
     )
     report = Report(
         **described,
         batch_size=batch_size,
         chunk=chunk,
-        **{name: value and Accuracy(**value) for name, value in accuracies.items()},
+        **accuracies,
         **reports.summarize(rows, misclassified=int((~hits).sum())),
         hardware=reports.hardware(),
         versions=reports.versions(),
@@ -130,23 +115,45 @@ def evaluate(
     return report
 
 
-def _accuracies(network, everything, selection, protocol, seed, *, table, strong):
-    found = dict.fromkeys(("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy"))
+def _accuracies(network, everything, first, protocol, seed) -> dict[str, Accuracy | None]:
+    """Of all images, and of the first by the strong PGD; None where there is no selection."""
+
+    def pgd_accuracy(selection, pgd):
+        if selection is None:
+            return None
+        return share(withstands(network, selection, protocol.threat, pgd, seed=seed))
 
     def share(hits):
-        return {"value": float(np.mean(hits)), "num_examples": len(hits)}
+        return Accuracy(float(np.mean(hits)), len(hits))
 
-    if table:
-        found["natural_accuracy"] = share(correct(network, everything))
-        hits = withstands(network, everything, protocol.threat, protocol.pgd, seed=seed)
-        found["pgd_accuracy"] = share(hits)
-    if strong:
-        hits = withstands(network, selection, protocol.threat, protocol.strong_pgd, seed=seed)
-        found["strong_pgd_accuracy"] = share(hits)
-    return found
+    return {
+        "natural_accuracy": share(correct(network, everything)) if everything else None,
+        "pgd_accuracy": pgd_accuracy(everything, protocol.pgd),
+        "strong_pgd_accuracy": pgd_accuracy(first, protocol.strong_pgd),
+    }
 
 
-def _describe(classifier, how, info):
+def _describe(classifier, how, info, selection, protocol, attack, seed) -> dict[str, Any]:
+    """What decides the rows of an evaluation, as plain data."""
+    described = {
+        "model": _describe_model(classifier, how, info),
+        "dataset": {
+            "name": selection.name,
+            "source": selection.source,
+            "split": selection.split,
+            "images": f"the first {len(selection)}",
+            "num_examples": len(selection),
+            "class_names": selection.class_names,
+        },
+        "protocol": dataclasses.asdict(protocol),
+        "attack": attack,
+        "searches": [dataclasses.asdict(search) for search in protocol.searches(attack)],
+        "seed": seed,
+    }
+    return json.loads(json.dumps(described))  # tuples become lists, as when read again
+
+
+def _describe_model(classifier, how, info):
     relus = models.count_relus(classifier)
     if relus == 0:
         logging.warning(
@@ -166,22 +173,6 @@ def _describe(classifier, how, info):
     }
 
 
-def _describe_data(selection):
-    return {
-        "name": selection.name,
-        "source": selection.source,
-        "split": selection.split,
-        "images": f"the first {len(selection)}",
-        "num_examples": len(selection),
-        "class_names": selection.class_names,
-    }
-
-
-def _plain(values):
-    """What JSON makes of it: tuples become lists."""
-    return json.loads(json.dumps(values))
-
-
 class _Folder:
     """The output folder; without one, nothing is kept."""
 
@@ -191,6 +182,10 @@ class _Folder:
             return
         (self._root / "pictures").mkdir(parents=True, exist_ok=True)
         self._examples = ExamplesFile(self._root / "examples.csv")
+        # Where the same weights and images lie does not matter.
+        model = settings["model"]["weights_sha256"]
+        data = {name: value for name, value in settings["dataset"].items() if name != "source"}
+        settings = settings | {"model": model, "dataset": data}
         there = self._root / "settings.json"
         if not there.exists():
             there.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
@@ -203,8 +198,15 @@ class _Folder:
                 f"which holds one with another {', '.join(changed)}"
             )
 
-    def rows(self) -> list[Row]:
-        return [] if self._root is None else self._examples.rows()
+    def rows(self, indices: np.ndarray) -> list[Row]:
+        """What an earlier run found of the first of `indices`."""
+        rows = [] if self._root is None else self._examples.rows()
+        if [row.index for row in rows] != list(indices[: len(rows)]):
+            raise ValueError(
+                f"{self._root}/examples.csv must hold the first of the correctly classified "
+                "images. Received: others, as of another machine; choose a new output folder"
+            )
+        return rows
 
     def add(self, rows: list[Row], pictures: list[Picture]) -> None:
         if self._root is None:
@@ -214,15 +216,21 @@ class _Folder:
             np.savez_compressed(path, **dataclasses.asdict(picture))
         self._examples.append(rows)
 
-    def once(self, name: str, compute):
-        """The value of an earlier run, or of this one, which is kept."""
+    def accuracies(
+        self, settings: dict[str, Any], compute: Callable[[], dict[str, Accuracy | None]]
+    ) -> dict[str, Accuracy | None]:
+        """Those that an earlier run with these settings kept, else this one's."""
         if self._root is None:
             return compute()
-        path = self._root / name
-        if not path.exists():
-            value = compute()
-            path.write_text(json.dumps(value), encoding="utf-8")
-        return json.loads(path.read_text(encoding="utf-8"))
+        path = self._root / "accuracy.json"
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if kept.get("settings") == settings:
+            return {n: value and Accuracy(**value) for n, value in kept["values"].items()}
+        found = compute()
+        values = {name: value and dataclasses.asdict(value) for name, value in found.items()}
+        text = json.dumps({"settings": settings, "values": values}, indent=2)
+        path.write_text(text + "\n", encoding="utf-8")
+        return found
 
     def finish(self, report: Report) -> None:
         if self._root is not None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -80,10 +81,7 @@ class ExamplesFile:
                 f"{self._path} must have the columns {', '.join(self._FIELDS)}. "
                 f"Received: {reader.fieldnames}"
             )
-        types = {field.name: field.type for field in dataclasses.fields(Row)}
-        return [
-            Row(**{name: types[name](value) for name, value in line.items()}) for line in reader
-        ]
+        return [_row(line) for line in reader]
 
     def append(self, rows: list[Row]) -> None:
         """Adds rows; they are on the disk when this returns."""
@@ -95,3 +93,11 @@ class ExamplesFile:
             writer.writerows(dataclasses.asdict(row) for row in rows)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _row(line: dict[str, str]) -> Row:
+    values: dict[str, Any] = {
+        field.name: int(line[field.name]) if field.type is int else float(line[field.name])
+        for field in dataclasses.fields(Row)
+    }
+    return Row(**values)

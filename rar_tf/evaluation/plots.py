@@ -13,7 +13,7 @@ _COLUMNS = ("image", "perturbed image", "map", "map after the attack")
 _CLIP = 99.0  # percentile of the clean map that is drawn brightest
 
 
-def colors_of(picture: Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def colors_of(picture: Picture) -> tuple[np.ndarray, ...]:
     """RGB uint8 [H, W, 3] of image, perturbed image and both maps, maps on one scale."""
     top = float(np.percentile(picture.before, _CLIP)) or 1.0
     colormap = matplotlib.colormaps["inferno"]

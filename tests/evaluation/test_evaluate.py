@@ -184,3 +184,18 @@ def test_an_examples_file_of_another_program_is_refused(tmp_path):
         ValueError, match="must have the columns index, label, .*Received: .'a', 'b'"
     ):
         ExamplesFile(path).rows()
+
+
+def test_accuracies_that_were_skipped_are_made_up_for(tmp_path):
+    first = quick(tmp_path, accuracy_examples=0, strong_pgd=False)
+    assert first.natural_accuracy is None
+    again = quick(tmp_path)
+    assert again.natural_accuracy.num_examples == 7 and again.metrics == first.metrics
+
+
+def test_rows_of_other_images_are_refused(tmp_path):
+    quick(tmp_path, accuracy_examples=0, strong_pgd=False)
+    path = tmp_path / "examples.csv"
+    path.write_text(path.read_text().replace("\n0,", "\n2,", 1))
+    with pytest.raises(ValueError, match="must hold the first of the correctly classified images"):
+        quick(tmp_path)
