@@ -55,6 +55,7 @@ def main(argv):
     """Exit status 0 only on success."""
     if len(argv) > 1:
         raise app.UsageError(f"expected flags only. Received: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.WARNING)  # what TensorFlow tells of its own steps
     try:
         run()
     except (ValueError, ImportError, OSError) as error:

@@ -159,7 +159,7 @@ def in_blocks(
             tf.shape(value)[0], rows, "label and baseline must have one row for each image"
         )
     specs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in inputs]
-    traced = tf.function(function).get_concrete_function(*specs)
+    traced = tf.function(function, autograph=False).get_concrete_function(*specs)
     outputs = traced.structured_outputs
     # None for an empty batch: TensorFlow's convolutions do not all take one.
     blocks = (rows + size - 1) // size
