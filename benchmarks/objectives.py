@@ -1,0 +1,122 @@
+"""Every objective from one natural model: does its term fall, and what does a step cost?
+
+    python -m benchmarks.objectives --root=runs/objectives --steps=300
+
+Trains each objective of the catalogue by its fast preset from the same natural model, which the
+first one trains, and measures the objective's own term by its own attack on validation images
+before and after. Rows are kept in ROOT/rows/NAME.json as they come; the same command goes on
+where a stopped one ended, and prints the table so far (--table prints it alone).
+"""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from rar_tf import datasets
+from rar_tf.objective import CATALOGUE, Batch
+from rar_tf.training import RobustModel, Workdir, build, resolve, train
+from rar_tf.training.workdir import write_atomically
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("root", "runs/objectives", "Folder of the runs and of their rows.")
+flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
+flags.DEFINE_list("objectives", [name for name in CATALOGUE if name != "natural"], "Which.")
+flags.DEFINE_integer("steps", 300, "Optimizer steps of each.")
+flags.DEFINE_integer("num_examples", 256, "Validation images that the term is measured on.")
+flags.DEFINE_integer("seed", 0, "Of the runs.")
+flags.DEFINE_bool("table", False, "Only print the table.")
+
+_BATCH = 64
+
+
+def measure(classifier, preset, validation):
+    """(mean term by the objective's own attack, natural accuracy)."""
+    model = RobustModel(classifier, build.objective(preset), build.attack(preset), seed=1)
+    model.compile("sgd")  # never stepped: its count of 0 is part of the starts' key
+
+    @tf.function(reduce_retracing=True)
+    def parts(x, y):
+        batch = Batch(x, y)
+        found = model.objective(classifier, batch, model.find_adversary(batch))
+        hits = tf.argmax(classifier(x, training=False), -1, tf.int32) == y
+        # Madry's objective has no term: what it wants small is the adversarial loss.
+        return found.loss if model.objective.term is None else found.term, hits
+
+    columns = zip(*(parts(x, y) for x, y in validation), strict=True)
+    term, hits = (np.concatenate(column) for column in columns)
+    return float(term.mean()), float(hits.mean())
+
+
+def run(name, data, root):
+    """Trains one objective and writes its row."""
+    workdir = Workdir(root / name)
+    preset = resolve(FLAGS.dataset, name, seed=FLAGS.seed, max_steps=FLAGS.steps)
+    shared = root / "natural"
+    if shared.exists() and not workdir.natural.root.exists():
+        shutil.copytree(shared, workdir.natural.root)
+    held_out = data.require("validation")
+    images = datasets.Split(*held_out.read(np.arange(min(FLAGS.num_examples, len(held_out)))))
+    validation = datasets.ordered_batches(images, _BATCH)
+    started = time.monotonic()
+    trained = train(preset, workdir, data)
+    seconds = time.monotonic() - started
+    if not shared.exists():
+        shutil.copytree(workdir.natural.root, shared)
+    natural = build.load_classifier(workdir.natural.model)
+    before, after = measure(natural, preset, validation), measure(trained, preset, validation)
+    row = {
+        "objective": name,
+        "steps": FLAGS.steps,
+        "term_at_start": before[0],
+        "term_at_end": after[0],
+        "natural_accuracy_at_start": before[1],
+        "natural_accuracy_at_end": after[1],
+        "num_examples": len(images),
+        "seconds": seconds,
+        "preset": dataclasses.asdict(preset),
+    }
+    (root / "rows").mkdir(exist_ok=True)
+    write_atomically(root / "rows" / f"{name}.json", json.dumps(row, indent=2).encode())
+
+
+def table(root):
+    """The rows so far, as Markdown."""
+    lines = [
+        "| objective | steps | term at start | at end | validation accuracy at start | at end |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in FLAGS.objectives:
+        path = root / "rows" / f"{name}.json"
+        if not path.exists():
+            lines.append(f"| `{name}` | | | | | |")
+            continue
+        row = json.loads(path.read_text())
+        lines.append(
+            f"| `{name}` | {row['steps']} | {row['term_at_start']:.4g} | {row['term_at_end']:.4g} "
+            f"| {row['natural_accuracy_at_start']:.1%} | {row['natural_accuracy_at_end']:.1%} |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv):
+    """Runs what is missing, then prints the table."""
+    del argv
+    logging.set_verbosity(logging.INFO)
+    root = pathlib.Path(FLAGS.root)
+    if not FLAGS.table:
+        root.mkdir(parents=True, exist_ok=True)
+        data = datasets.load(FLAGS.dataset)
+        for name in FLAGS.objectives:
+            if not (root / "rows" / f"{name}.json").exists():
+                run(name, data, root)
+    print(table(root))
+
+
+if __name__ == "__main__":
+    app.run(main)
