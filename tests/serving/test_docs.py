@@ -1,0 +1,29 @@
+"""docs/serving.md: its example runs as written, its defaults are the library's."""
+
+import pathlib
+
+import keras
+
+from rar_tf.serving import Explainer, export
+
+ROOT = pathlib.Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs_as_written(tmp_path, monkeypatch, capsys):
+    image = keras.Input((28, 28, 1))
+    logits = keras.layers.Dense(10)(keras.layers.Flatten()(image))
+    model = keras.Model(image, logits)
+    export(model, tmp_path / "served/fashion_mnist/1", explainer=Explainer(steps=1))
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    monkeypatch.chdir(tmp_path)
+    code = TEXT.split("<!-- example:start -->\n```python\n")[1].split("```\n<!-- example:end")[0]
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("{'class': [")
+    assert (tmp_path / "answer.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_defaults_are_those_of_the_library():
+    default = Explainer()
+    for flag in ("steps", "rule", "chunk", "block"):
+        assert f"`--{flag}` ({getattr(default, flag)}" in TEXT
