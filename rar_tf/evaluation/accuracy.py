@@ -13,7 +13,7 @@ from rar_tf.evaluation.selection import Selection
 
 def correct(classifier: keras.Model, selection: Selection) -> np.ndarray:
     """[N] bool, whether each clean image's label is the prediction."""
-    hits = _hits(classifier)
+    hits = _hits(classifier, selection)
     return np.concatenate([hits(tf.constant(x), y).numpy() for x, y in selection.batches()])
 
 
@@ -40,9 +40,11 @@ def withstands(
       seed: of the starts; row and restart are part of the key.
       batch_size: images attacked at once.
     """
-    hits, loss = _hits(classifier), label_loss(classifier)
+    hits, loss = _hits(classifier, selection), label_loss(classifier)
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    signature = [*selection.signature, tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
+
+    @tf.function(autograph=False, input_signature=signature)
     def survives(x, y, seed, first_row):
         x_adv = maximize(
             lambda points: loss(points, y),
@@ -69,8 +71,8 @@ def withstands(
     return alive
 
 
-def _hits(classifier):
-    @tf.function(autograph=False, reduce_retracing=True)
+def _hits(classifier, selection):
+    @tf.function(autograph=False, input_signature=selection.signature)
     def hits(x, y):
         return tf.argmax(classifier(x, training=False), -1, tf.int32) == y
 

@@ -4,7 +4,7 @@ import pathlib
 
 from rar_tf.evaluation.page import page
 from rar_tf.evaluation.plots import figure_1, figure_2, load_pictures
-from rar_tf.evaluation.tables import Result, find_results, markdown, settings
+from rar_tf.evaluation.tables import PUBLISHED, Result, find_results, markdown, settings
 
 
 def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
@@ -62,8 +62,9 @@ def _shown(results: list[Result]) -> list[Result]:
     best: dict[str, Result] = {}
     for result in sorted(results, key=lambda result: rank[result.report.attack]):
         best[result.approach] = result
-    order = dict.fromkeys(result.approach for result in results)
-    return [best[name] for name in order]
+    # As the papers list them, others after.
+    published = [key[2] for key in PUBLISHED if key[:2] == results[0].setting]
+    return [best[name] for name in dict.fromkeys([*published, *best]) if name in best]
 
 
 def _examples(result: Result):

@@ -64,10 +64,10 @@ def attack_maps(
     """
     searches = protocol.searches(attack) if searches is None else searches
     runs = {
-        search: _search_function(classifier, search, chunk, region)
+        search: _search_function(classifier, selection, search, chunk, region)
         for search in dict.fromkeys(searches)
     }
-    explain = _explain_function(classifier, protocol, chunk)
+    explain = _explain_function(classifier, selection, protocol, chunk)
     with Progress(f"{attack} attack on maps", len(indices), done) as progress:
         for first in range(done, len(indices), batch_size):
             started = time.monotonic()
@@ -85,11 +85,13 @@ def attack_maps(
             progress.advance(len(batch))
 
 
-def _search_function(classifier, search, chunk, region):
+def _search_function(classifier, selection, search, chunk, region):
     network = ascended(classifier, search)
     target = None if region is None else tf.constant(region, tf.float32)
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    signature = [*selection.signature, tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
+
+    @tf.function(autograph=False, input_signature=signature)
     def run(x, y, seed, first_row):
         return search(
             classifier,
@@ -105,10 +107,12 @@ def _search_function(classifier, search, chunk, region):
     return run
 
 
-def _explain_function(classifier, protocol, chunk):
+def _explain_function(classifier, selection, protocol, chunk):
     logit = label_logit(classifier)
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    signature = [*selection.signature, tf.TensorSpec([], tf.int32)]
+
+    @tf.function(autograph=False, input_signature=signature)
     def explain(x, y, first_row):
         options = {"chunk": chunk, "first_row": first_row}
         attribution = protocol.label_map.attribute(classifier, x, y, **options)

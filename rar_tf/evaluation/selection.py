@@ -1,6 +1,7 @@
 """The images that are evaluated, whatever they come as."""
 
 import numpy as np
+import tensorflow as tf
 
 from rar_tf.datasets import Examples, ImageData, to_unit
 
@@ -48,6 +49,12 @@ class Selection:
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def signature(self) -> list[tf.TensorSpec]:
+        """Of (x, y) of any number of images: a function traced with it traces once."""
+        x = tf.TensorSpec([None, *self.image_shape], tf.float32)
+        return [x, tf.TensorSpec([None], tf.int32)]
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(x [n, H, W, C] float32 in [0, 1], y [n] int32) of `indices`."""

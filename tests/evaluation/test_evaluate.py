@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rar_tf.attack import Ifia
 from rar_tf.attribution import kendall_tau
 from rar_tf.evaluation import ExamplesFile, Selection, attack_maps, evaluate, load_classifier
 from tests.evaluation.helpers import SHAPE, own_data, own_model, quick_protocol
@@ -94,6 +95,13 @@ def test_batch_size_and_chunk_do_not_matter(finished):
     other = quick(batch_size=7, chunk=None, accuracy_examples=0, strong_pgd=False)
     assert other.natural_accuracy is None and other.strong_pgd_accuracy is None
     assert other.metrics["kendall"].mean == pytest.approx(report.metrics["kendall"].mean, abs=1e-3)
+
+
+def test_all_batches_share_one_trace(monkeypatch):
+    traces, call = [], Ifia.__call__
+    monkeypatch.setattr(Ifia, "__call__", lambda *a, **k: traces.append(1) or call(*a, **k))
+    report = quick(batch_size=4, accuracy_examples=0, strong_pgd=False)  # four images, then two
+    assert report.counts["attacked"] == 6 and len(traces) == 1
 
 
 def test_another_evaluation_in_the_folder_is_refused(finished):
