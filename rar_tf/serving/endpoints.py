@@ -48,7 +48,7 @@ def predict(classifier: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
       for an image with a pixel that is NaN or outside [0, 1].
     """
     valid = _in_unit_range(image)
-    # An invalid image is exchanged before the network: NaN * 0 is NaN.
+    # Exchanged before the network as well: nothing says that it keeps rows apart.
     logits = tf.cast(classifier(_where(valid, image), training=False), tf.float32)
     return _masked(valid, _prediction(logits))
 

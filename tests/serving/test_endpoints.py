@@ -88,6 +88,22 @@ def test_a_bad_image_is_told_and_its_neighbours_do_not_notice(bad):
             np.testing.assert_array_equal(values[1], np.full_like(values[1], row), name)
 
 
+def test_nan_does_not_reach_other_rows_of_a_model_that_mixes_them():
+    model = tiny.classifier()
+
+    def centred(points, training):
+        logits = model(points, training=training)
+        return logits - tf.reduce_mean(logits, 0)
+
+    x = tiny.images(3)
+    x[1] = np.nan
+    label, black = tf.fill([3], -1), tf.zeros_like(x)
+    found = attribute(centred, tf.constant(x), label, black, Explainer(steps=2))
+    for values in (*found.values(), *predict(centred, tf.constant(x)).values()):
+        assert np.isfinite(values).all()
+    np.testing.assert_array_equal(found["valid"], [True, False, True])
+
+
 def test_pixels_0_and_1_are_good():
     model = tiny.classifier()
     x = np.stack([np.zeros(tiny.SHAPE), np.ones(tiny.SHAPE)]).astype("float32")
