@@ -26,6 +26,7 @@ import scipy.stats
 from absl import app, flags, logging
 
 from rar_tf import datasets, evaluation
+from rar_tf.models import load_classifier
 
 FLAGS = flags.FLAGS
 
@@ -68,7 +69,7 @@ def measure(models, output):
     protocol = evaluation.protocol(FLAGS.protocol, FLAGS.dataset, data.image_shape)
     work = []
     for name, file in models.items():
-        classifier = evaluation.load_classifier(file)
+        classifier = load_classifier(file)
         classifier, _ = evaluation.logits_of(classifier, selection)
         hits = evaluation.correct(classifier, selection)
         indices = np.flatnonzero(hits)[: FLAGS.num_examples]

@@ -19,6 +19,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from rar_tf import datasets
+from rar_tf.models import load_classifier
 from rar_tf.objective import CATALOGUE, Batch
 from rar_tf.training import RobustModel, Workdir, build, resolve, train
 from rar_tf.training.workdir import write_atomically
@@ -68,7 +69,7 @@ def run(name, data, root):
     seconds = time.monotonic() - started
     if not shared.exists():
         shutil.copytree(workdir.natural.root, shared)
-    natural = build.load_classifier(workdir.natural.model)
+    natural = load_classifier(workdir.natural.model)
     before, after = measure(natural, preset, validation), measure(trained, preset, validation)
     row = {
         "objective": name,

@@ -20,9 +20,8 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from rar_tf.attribution import input_gradient, label_logit, nodes_and_weights
-from rar_tf.evaluation import load_classifier
 from rar_tf.evaluation.report import hardware, versions
-from rar_tf.models import to_logits
+from rar_tf.models import load_classifier, to_logits
 from rar_tf.serving import Explainer, export
 
 FLAGS = flags.FLAGS

@@ -40,7 +40,7 @@ flags.DEFINE_float("epsilon", None, "Radius in pixel units ([0, 1]); default the
 flags.DEFINE_integer("k", None, "Of the top-k intersection; default the protocol's.")
 flags.DEFINE_enum("attribution", None, ATTRIBUTIONS, "What is attacked; default the protocol's.")
 flags.DEFINE_integer("ig_steps", None, "Nodes or samples of the map; default the protocol's.")
-flags.DEFINE_integer("batch_size", 32, "Images at once.")
+flags.DEFINE_integer("batch_size", 32, "Images at once; rows are written batch by batch.")
 flags.DEFINE_integer("chunk", 10, "Nodes of a map at once; memory grows with batch_size * chunk.")
 flags.DEFINE_integer("seed", 0, "Of random starts.")
 flags.DEFINE_integer("num_pictures", 24, "Of how many attacked images to keep pictures.")
@@ -68,7 +68,7 @@ def run() -> evaluation.Report:
             "--dataset must be given with a model without preset.json. Received: --dataset=None"
         )
     output = FLAGS.output or str(path.parent / "eval" / f"{FLAGS.protocol}-{FLAGS.attack}")
-    classifier = evaluation.load_classifier(path)
+    classifier = models.load_classifier(path)
     data = datasets.load(
         name,
         data_dir=FLAGS.data_dir,

@@ -1,6 +1,6 @@
 """Robust Attribution Regularization in Keras 3 and TensorFlow."""
 
-from rar_tf import attack, attribution, datasets, models, objective, training
+from rar_tf import attack, attribution, datasets, evaluation, models, objective, serving, training
 from rar_tf.version import __version__
 
 __all__ = [
@@ -8,7 +8,9 @@ __all__ = [
     "attack",
     "attribution",
     "datasets",
+    "evaluation",
     "models",
     "objective",
+    "serving",
     "training",
 ]

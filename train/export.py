@@ -12,8 +12,7 @@ import sys
 from absl import app, flags, logging
 
 from rar_tf.attribution import RULES
-from rar_tf.evaluation import load_classifier
-from rar_tf.models import OUTPUTS
+from rar_tf.models import OUTPUTS, load_classifier
 from rar_tf.serving import Explainer, Provenance, export, export_onnx, write_warmup
 
 FLAGS = flags.FLAGS

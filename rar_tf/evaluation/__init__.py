@@ -1,7 +1,7 @@
 """How steady the explanations of any Keras classifier are: metrics, reports, pictures."""
 
 from rar_tf.evaluation.accuracy import correct, withstands
-from rar_tf.evaluation.classifier import load_classifier, logits_of
+from rar_tf.evaluation.classifier import logits_of
 from rar_tf.evaluation.evaluate import evaluate
 from rar_tf.evaluation.examples import ExamplesFile, Picture, Row
 from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Pgd, Protocol, protocol
@@ -29,7 +29,6 @@ __all__ = [
     "correct",
     "evaluate",
     "find_results",
-    "load_classifier",
     "load_report",
     "logits_of",
     "markdown",

@@ -7,6 +7,7 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
+from rar_tf.models.files import load_classifier
 from rar_tf.models.initializers import INITIALIZERS, reinitialize
 from rar_tf.models.outputs import OUTPUTS, to_logits
 from rar_tf.models.registry import ARCHITECTURES, build
@@ -22,6 +23,7 @@ __all__ = [
     "count_relus",
     "flower_resnet",
     "gtsrb_resnet",
+    "load_classifier",
     "reinitialize",
     "relu_with_softplus_second_derivative",
     "resnet18",

@@ -1,12 +1,12 @@
 """Preset -> the objects of a run."""
 
-import pathlib
 from typing import Any
 
 import keras
 
 from rar_tf.attack import Attack, LpBall, Threat, TransportPenalty
 from rar_tf.models import build as build_model
+from rar_tf.models import load_classifier
 from rar_tf.objective import CATALOGUE, Objective
 from rar_tf.training.presets import Preset
 from rar_tf.training.schedules import OBJECTIVE_SETTINGS
@@ -101,20 +101,3 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
             f"{model.output_shape[-1]}"
         )
     return model
-
-
-def load_classifier(path: str | pathlib.Path) -> keras.Model:
-    """A Keras model from a `.keras` file; nothing in it is executed or unpickled.
-
-    Raises:
-      ValueError: no such file, or not a readable `.keras` file.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"expected a .keras file. Received: {path}, which does not exist")
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise ValueError(
-            f"expected a .keras file. Received: {path}, unreadable: {error}"
-        ) from error

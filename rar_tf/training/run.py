@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from rar_tf.datasets import ImageData, Split, ordered_batches, training_batches
+from rar_tf.models import load_classifier
 from rar_tf.training import build, checkpoints
 from rar_tf.training.callbacks import (
     Checkpoints,
@@ -50,9 +51,8 @@ def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
     """
     _check_data(preset, data)
     # Whatever the settings cannot mean comes out here, before a file is written.
-    objective, attack, optimizer = (
-        make(preset) for make in (build.objective, build.attack, build.optimizer)
-    )
+    objective, attack = build.objective(preset), build.attack(preset)
+    optimizer = build.optimizer(preset)
     workdir.claim(preset)
     with workdir.logging():
         logging.info("%s: data from %s", preset.objective, data.source)
@@ -62,7 +62,7 @@ def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
             start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
         if workdir.model.exists():
             logging.info("%s: already trained, %s", preset.objective, workdir.model)
-            return build.load_classifier(workdir.model)
+            return load_classifier(workdir.model)
         classifier = build.classifier(start, data.num_classes, data.image_shape)
         model = RobustModel(classifier, objective, attack, seed=preset.seed)
         model.compile(optimizer)

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from rar_tf.attack import Ifia
 from rar_tf.attribution import kendall_tau
-from rar_tf.evaluation import ExamplesFile, Selection, attack_maps, evaluate, load_classifier
+from rar_tf.evaluation import ExamplesFile, Selection, attack_maps, evaluate
+from rar_tf.models import load_classifier
 from tests.evaluation.helpers import SHAPE, own_data, own_model, quick_protocol
 
 MODEL = own_model()

@@ -1,0 +1,32 @@
+"""Classifiers from `.keras` files; nothing in them is executed or unpickled."""
+
+import pathlib
+
+import keras
+
+
+def load_classifier(path: str | pathlib.Path) -> keras.Model:
+    """Reads a `.keras` file; code and pickles in it are refused.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is no `.keras` file, is damaged, or holds code.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"model must be a .keras file. Received: {path}, which is not there"
+        )
+    if path.suffix != ".keras":
+        raise ValueError(f"model must be a .keras file. Received: {path}")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its reader of zip, JSON or HDF5 does.
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"model must be a complete .keras file that loads in safe mode. Received: {path}: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"{path} must hold a keras.Model. Received: {type(model).__name__}")
+    return model
