@@ -22,7 +22,7 @@ def test_build_hands_on_every_argument(architecture):
     ("name", "message"),
     [
         ("gtsrb_resnt", r"Received: architecture='gtsrb_resnt'\. Did you mean 'gtsrb_resnet'\?"),
-        ("vgg", r"must be one of small_cnn, gtsrb_resnet, .*\. Received: architecture='vgg'\.$"),
+        ("vgg", r"must be one of .*small_cnn.*\. Received: architecture='vgg'\.$"),
     ],
 )
 def test_unknown_name(name, message):
