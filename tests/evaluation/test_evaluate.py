@@ -65,7 +65,7 @@ def test_rows_agree_with_the_pictures(finished):
 
 def test_completeness_error_is_of_logits(finished):
     folder, _ = finished
-    logits = keras.Model(MODEL.inputs, MODEL.layers[-1](MODEL.layers[-2].output))
+    logits = keras.Model(MODEL.inputs[0], MODEL.layers[-1](MODEL.layers[-2].output))
     logits.layers[-1].activation = keras.activations.linear
     try:
         for row in rows_of(folder):
