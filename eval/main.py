@@ -34,7 +34,12 @@ flags.DEFINE_integer("num_examples", 500, "Images whose maps are attacked, from 
 flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
 flags.DEFINE_bool("strong_pgd", True, "Also PGD with 100 steps and 5 restarts, on num_examples.")
 flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Whose measurement.")
-flags.DEFINE_enum("attack", "default", evaluation.ATTACKS, "How hard to search.")
+flags.DEFINE_enum(
+    "attack",
+    "default",
+    evaluation.ATTACKS,
+    "original: as the paper; default: cheaper, provisional; strongest: a portfolio.",
+)
 flags.DEFINE_enum("norm", "inf", ["inf", "2"], "Norm of the threat.")
 flags.DEFINE_float("epsilon", None, "Radius in pixel units ([0, 1]); default the protocol's.")
 flags.DEFINE_integer("k", None, "Of the top-k intersection; default the protocol's.")

@@ -66,10 +66,9 @@ class Protocol:
           derivative with beta 1, three runs, the first from x, the others from random starts.
         default: top-k mass plus 0.1 times the smooth surrogate `log_pearson`, on the softplus
           twin with Kendall selection; 10 midpoint nodes instead of 100, half the iterations, a
-          look at the metric at every second one. So far chosen on 8 images a model alone (IN,
-          CO; Fashion-MNIST): natural 39.6, .443 where `original` finds 39.6, .456; ig_norm
-          60.6, .576 where it finds 60.5, .587. benchmarks/ifia_economy.py measures it as it
-          should be, on 200 validation images a model.
+          look at the metric at every second one. Provisional: it is not yet shown to be as
+          strong as `original`, and counts for no table before benchmarks/ifia_economy.py has
+          shown it on 200 validation images of three models.
         strongest: a portfolio of scores and starts around `default`, which is its first
           member, selecting by each metric; never weaker than `default` on an image.
 
