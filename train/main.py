@@ -50,6 +50,9 @@ flags.DEFINE_string("optimizer", None, "adam or momentum.")
 flags.DEFINE_float("learning_rate", None, "Its peak.")
 flags.DEFINE_string("lr_schedule", None, "constant, warmup_cosine or piecewise.")
 flags.DEFINE_integer("warmup_steps", None, "Of warmup_cosine.")
+flags.DEFINE_list("lr_boundaries", None, "Steps at which piecewise changes.")
+flags.DEFINE_list("lr_factors", None, "Factors of the learning rate, one more than boundaries.")
+flags.DEFINE_float("adam_epsilon", None, "Epsilon of Adam.")
 flags.DEFINE_float("weight_decay", None, "Factor of the L2 loss on kernels.")
 flags.DEFINE_float("epsilon", None, "Radius of the threat, in pixel units (pixels in [0, 1]).")
 flags.DEFINE_enum("norm", None, ["inf", "2"], "Norm of the threat.")
@@ -78,11 +81,24 @@ def preset_from_flags() -> Preset:
     overrides = {
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(Preset)
-        if field.name not in _NAMED and field.name in FLAGS
+        if field.name not in _NAMED
     }
-    if overrides["norm"] == "2":
-        overrides["norm"] = 2
+    for name, kind in (
+        ("norm", _norm),
+        ("lr_boundaries", _tuple(int)),
+        ("lr_factors", _tuple(float)),
+    ):
+        if overrides[name] is not None:
+            overrides[name] = kind(overrides[name])
     return resolve(FLAGS.dataset, FLAGS.objective, FLAGS.schedule, seed=FLAGS.seed, **overrides)
+
+
+def _norm(text):
+    return 2 if text == "2" else text
+
+
+def _tuple(number):
+    return lambda words: tuple(number(word) for word in words)
 
 
 def run() -> None:

@@ -51,8 +51,14 @@ def learning_rate(preset: Preset):
     if preset.lr_schedule == "constant":
         return preset.learning_rate
     if preset.lr_schedule == "piecewise":
-        values = [preset.learning_rate * factor for factor in needed(preset, "lr_factors")]
-        return schedules.PiecewiseConstantDecay(list(needed(preset, "lr_boundaries")), values)
+        boundaries, factors = needed(preset, "lr_boundaries"), needed(preset, "lr_factors")
+        if len(factors) != len(boundaries) + 1:
+            raise ValueError(
+                "lr_factors must have one value more than lr_boundaries. "
+                f"Received: lr_boundaries={boundaries}, lr_factors={factors}"
+            )
+        values = [preset.learning_rate * factor for factor in factors]
+        return schedules.PiecewiseConstantDecay(list(boundaries), values)
     if preset.lr_schedule == "warmup_cosine":
         # A short trial run keeps the shape of the schedule.
         warmup = min(needed(preset, "warmup_steps"), preset.max_steps // 10)
@@ -71,7 +77,7 @@ def learning_rate(preset: Preset):
 def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
     """Adam, or SGD with momentum 0.9."""
     if preset.optimizer == "adam":
-        return keras.optimizers.Adam(learning_rate(preset), epsilon=preset.adam_epsilon)
+        return keras.optimizers.Adam(learning_rate(preset), epsilon=needed(preset, "adam_epsilon"))
     if preset.optimizer == "momentum":
         return keras.optimizers.SGD(learning_rate(preset), momentum=0.9)
     raise ValueError(

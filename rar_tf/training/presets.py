@@ -75,6 +75,15 @@ class Preset:
     checkpoint_every: int = 250
 
 
+# Another lr_schedule or optimizer may need what the preset's own does not have.
+_SCHEDULE_SETTINGS: tuple[str, ...] = (
+    "warmup_steps",
+    "lr_boundaries",
+    "lr_factors",
+    "adam_epsilon",
+)
+
+
 def resolve(
     dataset: str, objective: str, schedule: str = "fast", *, seed: int = 0, **overrides
 ) -> Preset:
@@ -99,7 +108,9 @@ def resolve(
         if not hasattr(preset, name):
             known = [field.name for field in dataclasses.fields(Preset)]
             check_name("setting", name, known)
-        free = ("chunk", "layer") if "ig_steps" in OBJECTIVE_SETTINGS[objective] else ()
+        free = _SCHEDULE_SETTINGS
+        if "ig_steps" in OBJECTIVE_SETTINGS[objective]:
+            free += ("chunk", "layer")
         if getattr(preset, name) is None and name not in free:
             raise ValueError(
                 f"{name} does not apply to objective={objective}, schedule={schedule}, "

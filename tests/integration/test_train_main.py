@@ -1,6 +1,7 @@
 """`python -m train.main` as a person runs it, on a tiny data set of their own."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -10,6 +11,8 @@ import sys
 import keras
 import numpy as np
 import pytest
+
+from rar_tf.training import Preset
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
@@ -79,6 +82,7 @@ def test_dry_run_estimates_and_writes_nothing(dataset, tmp_path):
         (("--objective=ig_nrom",), "Did you mean 'ig_norm'?"),
         (("--objective=madry", "--weight=1"), "weight does not apply to objective=madry"),
         (("--batch_size=0",), "batch_size must be >= 1. Received: batch_size=0"),
+        (("--lr_schedule=piecewise", "--lr_boundaries=2", "--lr_factors=1"), "one value more"),
         (("--epsilon=nan",), "epsilon must be finite"),
         (("--dataset=fashion_mnits",), "Did you mean 'fashion_mnist'?"),
         (("--dataset=npz:none.npz",), "none.npz"),
@@ -95,5 +99,13 @@ def test_errors_are_one_sentence_and_exit_non_zero(dataset, tmp_path, flags, mes
 def test_help_reads_well(tmp_path):
     run = main("--help", cwd=tmp_path)
     assert run.stdout.startswith("Trains an attribution-robust classifier.")
-    for flag in ("--objective", "--schedule", "--workdir", "--[no]dry_run", "--attack_ig_steps"):
+    settings = [f"--{field.name}" for field in dataclasses.fields(Preset)]
+    for flag in (
+        *settings,
+        "--objective",
+        "--schedule",
+        "--workdir",
+        "--[no]dry_run",
+        "--attack_ig_steps",
+    ):
         assert flag in run.stdout

@@ -1,5 +1,6 @@
 """Presets: the original's table, overrides, what applies, errors, and one check over all."""
 
+import dataclasses
 import json
 
 import pytest
@@ -116,6 +117,22 @@ def test_overrides_none_leaves_and_zero_is_respected():
 def test_errors(arguments, overrides, message):
     with pytest.raises(ValueError, match=message):
         resolve(*arguments, **overrides)
+
+
+def test_a_schedule_that_the_preset_does_not_have():
+    preset = resolve(
+        "fashion_mnist",
+        "natural",
+        lr_schedule="piecewise",
+        lr_boundaries=(10, 20),
+        lr_factors=(0.1, 1.0, 0.5),
+    )
+    rates = [float(build.learning_rate(preset)(step)) for step in (0, 15, 25)]
+    assert rates == pytest.approx([1e-4, 1e-3, 5e-4])
+    with pytest.raises(ValueError, match="lr_factors must have one value more.*lr_factors=.1.0,"):
+        build.learning_rate(dataclasses.replace(preset, lr_factors=(1.0,)))
+    with pytest.raises(ValueError, match="lr_boundaries must be given.*Received: None"):
+        build.learning_rate(resolve("fashion_mnist", "natural", lr_schedule="piecewise"))
 
 
 def test_values_that_the_parts_themselves_refuse():
