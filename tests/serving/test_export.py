@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from rar_tf.attribution import integrated_gradients, label_logit, saliency
 from rar_tf.datasets import pixels, to_unit
+from rar_tf.models import load_classifier
 from rar_tf.serving import Explainer, Provenance, export
 from tests.serving import tiny
 
@@ -54,7 +55,13 @@ def inputs():
 
 @pytest.fixture(scope="module")
 def classifier():
-    return tiny.classifier()
+    """The committed file, as a run of an older version would have left it."""
+    return load_classifier(ROOT / "tests" / "testdata" / "tiny.keras")
+
+
+def test_the_committed_file_holds_the_model_that_its_code_makes(classifier):
+    for saved, made in zip(classifier.get_weights(), tiny.classifier().get_weights(), strict=True):
+        np.testing.assert_array_equal(saved, made)
 
 
 @pytest.fixture(scope="module")
