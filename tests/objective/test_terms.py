@@ -108,7 +108,7 @@ def test_target_maps_take_the_place_of_the_map_at_x():
 
 
 def test_target_maps_come_through_fit():
-    """({"image": x, "target_map": t}, y) batches; weight 0 shows the target's effect."""
+    """({"image": x, "target_map": t}, y) batches; opposite targets train other weights."""
 
     def train(target):
         model = RobustModel(
