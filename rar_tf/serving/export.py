@@ -84,6 +84,8 @@ def _archive(network, shape, explainer, path):
         return in_blocks(block, (image, label, baseline), explainer.block)
 
     def attribute_predicted(image):
+        # Checked before label and baseline are made of it, so that an error names the image.
+        image = tf.ensure_shape(image, image.shape)
         return attribute_label(image, tf.fill(tf.shape(image)[:1], -1), tf.zeros_like(image))
 
     archive = keras.export.ExportArchive()
