@@ -1,0 +1,58 @@
+"""What a training step costs, before it runs: operations and bytes."""
+
+import keras
+import tensorflow as tf
+
+from rar_tf.objective import Batch
+from rar_tf.training import build
+from rar_tf.training.flops import count_flops
+from rar_tf.training.presets import Preset
+from rar_tf.training.robust_model import RobustModel
+
+
+def forward_flops(classifier: keras.Model) -> float:
+    """FLOPs of one image's logits: two for each multiply and add of convolutions and products.
+
+    Args:
+      classifier: images -> logits, of known input shape.
+    """
+    image = tf.TensorSpec((1, *classifier.input_shape[1:]))
+    return count_flops(lambda x: classifier(x, training=False), [image])
+
+
+def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
+    """FLOPs of one training step an image: {"attack": ..., "gradient": ...}.
+
+    "attack" is the search for x_adv, "gradient" the objective there, its derivative by the
+    weights and the step. With F = `forward_flops`, F_1 its first layer and m nodes:
+
+      an attack step   2 F (madry), 4 m F (ig_norm), (4 m + 2) F (ig_sum_norm)
+      the gradient     3 F - F_1 (natural), and m (6 F - F_1) (ig_norm), 2 m F where chunked
+
+    Every term counts as it is traced, a user's own included.
+
+    Args:
+      preset: objective and attack.
+      classifier: images -> logits, of known input shape.
+
+    Raises:
+      ValueError: an operation whose cost is not known before the run.
+    """
+    model = RobustModel(classifier, build.objective(preset), build.attack(preset))
+    model.compile(keras.optimizers.SGD())
+    model.optimizer.build(model.trainable_variables)
+    specs = [
+        tf.TensorSpec((1, *classifier.input_shape[1:])),
+        tf.TensorSpec((1,), tf.int32),
+    ]
+    attack = count_flops(lambda x, y: model.find_adversary(Batch(x, y)), specs)
+    total = count_flops(lambda x, y: model.train_step((x, y)), specs)
+    return {"attack": attack, "gradient": total - attack}
+
+
+def gradient_bytes(classifier: keras.Model) -> int:
+    """Bytes that each replica contributes to the all-reduce of one step."""
+    return sum(
+        int(tf.size(variable)) * tf.as_dtype(variable.dtype).size
+        for variable in classifier.trainable_variables
+    )
