@@ -37,6 +37,7 @@ flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OB
 flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_integer("seed", 0, "Of initial weights, data order and attack starts.")
+flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
 flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.")
 flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory, and stop.")
 
@@ -110,7 +111,7 @@ def run() -> None:
         print(estimate(preset, data))
         return
     workdir = Workdir(pathlib.Path(FLAGS.workdir or f"runs/{preset.dataset}/{preset.objective}"))
-    classifier = train(preset, workdir, data)
+    classifier = train(preset, workdir, data, keep_checkpoints=FLAGS.keep_checkpoints)
     if FLAGS.export:
         from rar_tf.serving import Provenance, export
 

@@ -1,7 +1,10 @@
 """Keras callbacks of a run: progress, the watch for NaN, checkpoints, validation, stopping."""
 
+import contextlib
 import csv
 import dataclasses
+import errno
+import io
 import math
 import pathlib
 import sys
@@ -15,6 +18,7 @@ from tqdm import tqdm
 from rar_tf.training import checkpoints
 from rar_tf.training.stopping import StopRequest
 from rar_tf.training.validation import Validation, Validator
+from rar_tf.training.workdir import write_atomically
 
 _LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 _WINDOW = 50  # steps over which the shown means run
@@ -104,14 +108,17 @@ class Progress(keras.callbacks.Callback):
 class Checkpoints(keras.callbacks.Callback):
     """Saves every `every` steps, at the last one, and when asked to stop; then stops."""
 
-    def __init__(self, folder: pathlib.Path, every: int, max_steps: int, stop: StopRequest):
+    def __init__(
+        self, folder: pathlib.Path, every: int, max_steps: int, stop: StopRequest, *, keep: int
+    ):
         super().__init__()
         self._folder, self._every, self._max, self._stop = folder, every, max_steps, stop
+        self._keep = keep
 
     def on_train_batch_end(self, batch, logs=None):
         step = checkpoints.step(self.model)
         if step % self._every == 0 or step == self._max or self._stop.signum is not None:
-            checkpoints.save(self._folder, self.model)
+            checkpoints.save(self._folder, self.model, keep=self._keep)
         if self._stop.signum is not None:
             self.model.stop_training = True
 
@@ -135,11 +142,15 @@ class Validate(keras.callbacks.Callback):
         super().__init__()
         self._validator, self._batches = validator, batches
         self._every, self._first, self._max = every, first_step, max_steps
-        self._path = metrics
-        self._events = tf.summary.create_file_writer(str(tensorboard))
+        self._path, self._curves = metrics, tensorboard
+        self._rows: list[dict] = []
+        with _os_errors(tensorboard):
+            self._events = tf.summary.create_file_writer(str(tensorboard))
 
     def on_train_begin(self, logs=None):
-        self._drop_rows_after(self._first)
+        # A killed run may have validated after its last checkpoint: those rows come again.
+        rows = read_metrics(self._path) if self._first else []
+        self._rows = [row for row in rows if row["step"] <= self._first]
         if self._first == 0:
             self._validate(0)
 
@@ -164,41 +175,51 @@ class Validate(keras.callbacks.Callback):
             row["pgd_accuracy"],
             row["ig_norm"],
         )
-        new = not self._path.exists()
-        with open(self._path, "a", newline="") as file:
-            writer = csv.DictWriter(file, self._FIELDS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        self._rows.append(row)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._FIELDS)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_atomically(self._path, text.getvalue().encode())
         self._write_events(step, {f"validation/{k}": v for k, v in row.items() if k != "step"})
 
     def _write_events(self, step, values):
-        with self._events.as_default(step=step):
+        with _os_errors(self._curves), self._events.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-        self._events.flush()
+            self._events.flush()
 
-    def _drop_rows_after(self, step):
-        """A killed run may have validated after its last checkpoint: those rows come again."""
-        rows = [row for row in read_metrics(self._path) if row["step"] <= step]
-        if self._first == 0:
-            rows = []
-        if self._path.exists():
-            with open(self._path, "w", newline="") as file:
-                writer = csv.DictWriter(file, self._FIELDS)
-                writer.writeheader()
-                writer.writerows(rows)
+
+@contextlib.contextmanager
+def _os_errors(path):
+    """TensorFlow's errors of writing a file as Python's, so that all files fail alike."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        known = {tf.errors.ResourceExhaustedError: errno.ENOSPC}
+        known[tf.errors.PermissionDeniedError] = errno.EACCES
+        raise OSError(known.get(type(error), errno.EIO), error.message, str(path)) from error
 
 
 def read_metrics(path: pathlib.Path) -> list[dict]:
-    """The rows of a metrics.csv, numbers as numbers; [] where there is none yet."""
+    """The rows of a metrics.csv, numbers as numbers; [] where there is none yet.
+
+    Raises:
+      ValueError: it holds something else.
+    """
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        return [
-            {
-                name: int(value) if name in ("step", "num_examples") else float(value)
-                for name, value in row.items()
-            }
-            for row in csv.DictReader(file)
-        ]
+    try:
+        with open(path, newline="") as file:
+            return [
+                {
+                    name: int(value) if name in ("step", "num_examples") else float(value)
+                    for name, value in row.items()
+                }
+                for row in csv.DictReader(file)
+            ]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} must be a table of numbers; remove it to go on without its rows. "
+            f"Received: {error}"
+        ) from error

@@ -28,7 +28,9 @@ NUM_VALIDATION_IMAGES = 512
 _VALIDATION_BATCH = 128
 
 
-def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
+def train(
+    preset: Preset, workdir: Workdir, data: ImageData, *, keep_checkpoints: int = 2
+) -> keras.Model:
     """Trains, or goes on training, until `preset.max_steps`; then writes model.keras.
 
     The batch and the random starts of a step are functions of (seed, step) alone, so that
@@ -39,40 +41,48 @@ def train(preset: Preset, workdir: Workdir, data: ImageData) -> keras.Model:
       preset: all settings.
       workdir: the run's folder.
       data: a data set with training and validation images.
+      keep_checkpoints: how many to keep, the newest; with one, a damaged file has none before it.
 
     Returns:
       The classifier, images [B, H, W, C] in [0, 1] -> logits.
 
     Raises:
-      WorkdirError: the folder holds another preset or cannot be written.
+      WorkdirError: the folder holds another preset, is in use or cannot be written.
       Interrupted: Ctrl-C or SIGTERM; all is saved.
       Divergence: a non-finite loss or gradient.
       ValueError: settings that do not fit the data.
     """
+    if keep_checkpoints < 1:
+        raise ValueError(f"keep_checkpoints must be >= 1. Received: {keep_checkpoints}")
     _check_data(preset, data)
     # Whatever the settings cannot mean comes out here, before a file is written.
     objective, attack = build.objective(preset), build.attack(preset)
     optimizer = build.optimizer(preset)
-    workdir.claim(preset)
-    with workdir.logging():
-        logging.info("%s: data from %s", preset.objective, data.source)
-        start = preset
-        if preset.init_from == "natural":
-            train(_natural_start(preset), workdir.natural, data)
-            start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
-        if workdir.model.exists():
-            logging.info("%s: already trained, %s", preset.objective, workdir.model)
-            return load_classifier(workdir.model)
-        classifier = build.classifier(start, data.num_classes, data.image_shape)
-        model = RobustModel(classifier, objective, attack, seed=preset.seed)
-        model.compile(optimizer)
-        model.optimizer.build(model.trainable_variables)
-        fit(model, preset, workdir, data)
-        save_classifier(classifier, workdir.model)
-        return classifier
+    with workdir.held(), workdir.writing():
+        workdir.claim(preset)
+        with workdir.logging():
+            logging.info("%s: data from %s", preset.objective, data.source)
+            start = preset
+            if preset.init_from == "natural":
+                train(
+                    _natural_start(preset), workdir.natural, data, keep_checkpoints=keep_checkpoints
+                )
+                start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
+            if workdir.model.exists():
+                logging.info("%s: already trained, %s", preset.objective, workdir.model)
+                return load_classifier(workdir.model)
+            classifier = build.classifier(start, data.num_classes, data.image_shape)
+            model = RobustModel(classifier, objective, attack, seed=preset.seed)
+            model.compile(optimizer)
+            model.optimizer.build(model.trainable_variables)
+            fit(model, preset, workdir, data, keep_checkpoints)
+            save_classifier(classifier, workdir.model)
+            return classifier
 
 
-def fit(model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData) -> None:
+def fit(
+    model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData, keep_checkpoints: int
+) -> None:
     """`model.fit` from the latest checkpoint to `preset.max_steps`."""
     first_step = checkpoints.restore_latest(workdir.checkpoints, model)
     if first_step:
@@ -91,7 +101,13 @@ def fit(model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData) -
         callbacks = [
             GuardFinite(workdir.checkpoints),
             _validate(model, preset, workdir, data, first_step),
-            Checkpoints(workdir.checkpoints, preset.checkpoint_every, preset.max_steps, stop),
+            Checkpoints(
+                workdir.checkpoints,
+                preset.checkpoint_every,
+                preset.max_steps,
+                stop,
+                keep=keep_checkpoints,
+            ),
             progress,
         ]
         try:

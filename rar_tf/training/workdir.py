@@ -2,15 +2,21 @@
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import json
 import logging as std_logging
 import os
 import pathlib
+import socket
 from collections.abc import Iterator
 
 from absl import logging
 
 from rar_tf.training.presets import Preset, differences
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class WorkdirError(Exception):
@@ -63,6 +69,11 @@ class Workdir:
         return self.root / "export" / "1"
 
     @property
+    def lock(self) -> pathlib.Path:
+        """Held, as long as it runs, by the one process that uses the folder."""
+        return self.root / ".lock"
+
+    @property
     def natural(self) -> "Workdir":
         """The natural start's own run."""
         return Workdir(self.root / "natural")
@@ -75,10 +86,11 @@ class Workdir:
         """
         wanted = json.loads(to_json(preset))
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            if not self.preset.exists():
-                write_atomically(self.preset, to_json(preset).encode())
-                return
+            with self.writing():
+                self.root.mkdir(parents=True, exist_ok=True)
+                if not self.preset.exists():
+                    write_atomically(self.preset, to_json(preset).encode())
+                    return
             found = json.loads(self.preset.read_text())
         except OSError as error:
             raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
@@ -93,9 +105,57 @@ class Workdir:
             )
 
     @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it no other process uses the folder. However this one ends, the lock ends too.
+
+        Raises:
+          WorkdirError: another process uses the folder, or it cannot be written.
+        """
+        try:
+            with self.writing():
+                self.root.mkdir(parents=True, exist_ok=True)
+                file = open(self.lock, "a+")
+        except OSError as error:
+            raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise WorkdirError(
+                    f"workdir {self.root} is in use by {self.lock.read_text() or 'another process'}"
+                    "; wait for it to end, stop it, or choose another --workdir"
+                ) from error
+            except OSError as error:
+                logging.warning(
+                    "%s cannot be locked (%s): start no second run there", self.root, error
+                )
+            with contextlib.suppress(OSError):  # Whose it is, is a courtesy.
+                self.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Within it, a full or read-only disk is a WorkdirError that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                remedy = "make space there"
+            elif error.errno in _READ_ONLY:
+                remedy = "make it writable, or choose another --workdir"
+            else:
+                raise
+            raise WorkdirError(
+                f"workdir {self.root} cannot be written: {error}. What was saved before is whole: "
+                f"{remedy}, and the same command goes on"
+            ) from error
+
+    @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
         """Within it, what absl logs is appended to train.log as well."""
         handler = std_logging.FileHandler(self.log)
+        # A full disk must not turn each line into a traceback; the terminal has them too.
+        handler.handleError = lambda record: None  # type: ignore[method-assign]
         handler.setFormatter(logging.PythonFormatter())
         logging.get_absl_logger().addHandler(handler)
         try:

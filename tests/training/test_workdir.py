@@ -1,11 +1,14 @@
 """The run's folder: one preset each, whole files or none."""
 
 import dataclasses
+import errno
 import json
+import os
 
 import pytest
 
 from rar_tf.training import Workdir, WorkdirError, resolve
+from rar_tf.training.callbacks import read_metrics
 from rar_tf.training.workdir import write_atomically
 
 PRESET = resolve("fashion_mnist", "ig_norm")
@@ -50,3 +53,40 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypat
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_workdir_in_use_is_refused_and_free_again_afterwards(tmp_path):
+    workdir = Workdir(tmp_path / "run")
+    with workdir.held():
+        with pytest.raises(WorkdirError, match=rf"in use by process {os.getpid()} on .*--workdir"):
+            with Workdir(tmp_path / "run").held():
+                pass
+        with workdir.natural.held():  # a lock is of one folder, not of those in it
+            pass
+    with workdir.held():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "make space there, and the same command goes on"),
+        (errno.EDQUOT, "make space there"),
+        (errno.EROFS, "make it writable, or choose another --workdir"),
+        (errno.EACCES, "make it writable"),
+    ],
+)
+def test_what_cannot_be_written_says_what_to_do(tmp_path, number, remedy):
+    with pytest.raises(WorkdirError, match=rf"{os.strerror(number)}.*before is whole: {remedy}"):
+        with Workdir(tmp_path).writing():
+            raise OSError(number, os.strerror(number), "checkpoints/step-00000003.npz")
+    with pytest.raises(OSError, match="Interrupted"), Workdir(tmp_path).writing():
+        raise OSError(errno.EINTR, os.strerror(errno.EINTR))
+
+
+def test_a_damaged_metrics_file_is_named(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert read_metrics(path) == []
+    path.write_text("step,natural_accuracy\n0,0.5\n4")
+    with pytest.raises(ValueError, match=r"metrics.csv must be a table of numbers; remove it"):
+        read_metrics(path)
