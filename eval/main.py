@@ -28,7 +28,10 @@ flags.DEFINE_string(
 )  # fmt: skip
 flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
-flags.DEFINE_integer("image_size", None, "Side length to scale images to.")
+flags.DEFINE_list(
+    "image_size", None, "HEIGHT,WIDTH to scale images to, or the side of a square. Default: what "
+    "the workdir was trained on."
+)  # fmt: skip
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
 flags.DEFINE_integer("num_examples", 500, "Images whose maps are attacked, from the first.")
 flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
@@ -64,6 +67,15 @@ def model_and_preset() -> tuple[pathlib.Path, dict]:
     return path, json.loads(preset.read_text()) if preset.exists() else {}
 
 
+def _image_size() -> list[int] | None:
+    words = FLAGS.image_size
+    if words is not None and not all(word.strip().isdigit() for word in words):
+        raise ValueError(
+            f"--image_size must be numbers with commas between. Received: {','.join(words)}"
+        )
+    return words and [int(word) for word in words]
+
+
 def run() -> evaluation.Report:
     """One library call between reading flags and saying what was found."""
     path, preset = model_and_preset()
@@ -78,7 +90,7 @@ def run() -> evaluation.Report:
         name,
         data_dir=FLAGS.data_dir,
         manual_dir=FLAGS.manual_dir,
-        image_size=FLAGS.image_size or preset.get("image_size"),
+        image_size=_image_size() or preset.get("image_size"),
         seed=preset.get("seed", 0),
     )
     label_map = None

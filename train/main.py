@@ -14,6 +14,7 @@ import sys
 from absl import app, flags, logging
 
 from rar_tf import datasets
+from rar_tf.models import ARCHITECTURES, INITIALIZERS
 from rar_tf.objective import CATALOGUE
 from rar_tf.training import (
     Divergence,
@@ -44,7 +45,13 @@ flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory
 # Overrides: None leaves the preset's value, so that 0 is respected.
 flags.DEFINE_integer("max_steps", None, "Optimizer steps.")
 flags.DEFINE_string("init_from", None, "scratch, natural (train it first) or a .keras file.")
-flags.DEFINE_string("architecture", None, "Name of a model.")
+flags.DEFINE_string(
+    "model", None, "Your own classifier, a .keras file, trained on from its weights: short for "
+    "--init_from=FILE."
+)  # fmt: skip
+flags.DEFINE_string("architecture", None, f"One of {', '.join(ARCHITECTURES)}.")
+flags.DEFINE_string("initializer", None, f"Of its weights: one of {', '.join(INITIALIZERS)}.")
+flags.DEFINE_list("image_size", None, "HEIGHT,WIDTH to scale images to, or the side of a square.")
 flags.DEFINE_integer("batch_size", None, "Global batch size.")
 flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural start.")
 flags.DEFINE_string("optimizer", None, "adam or momentum.")
@@ -86,27 +93,55 @@ def preset_from_flags() -> Preset:
     }
     for name, kind in (
         ("norm", _norm),
-        ("lr_boundaries", _tuple(int)),
-        ("lr_factors", _tuple(float)),
+        ("lr_boundaries", _numbers(int)),
+        ("lr_factors", _numbers(float)),
+        ("image_size", _numbers(int)),
     ):
         if overrides[name] is not None:
-            overrides[name] = kind(overrides[name])
+            overrides[name] = kind(name, overrides[name])
+    if FLAGS.model is not None:
+        overrides["init_from"] = _own_model()
     return resolve(FLAGS.dataset, FLAGS.objective, FLAGS.schedule, seed=FLAGS.seed, **overrides)
 
 
-def _norm(text):
+def _norm(name, text):
     return 2 if text == "2" else text
 
 
-def _tuple(number):
-    return lambda words: tuple(number(word) for word in words)
+def _numbers(kind):
+    def parse(name, words):
+        try:
+            return tuple(kind(word) for word in words)
+        except ValueError as error:
+            raise ValueError(
+                f"--{name} must be numbers with commas between. Received: {','.join(words)}"
+            ) from error
+
+    return parse
+
+
+def _own_model():
+    if FLAGS.init_from is not None:
+        raise ValueError(
+            "--model=FILE says --init_from=FILE: give one of them. "
+            f"Received: --model={FLAGS.model} and --init_from={FLAGS.init_from}"
+        )
+    if not FLAGS.model.endswith(".keras"):
+        raise ValueError(f"--model must be a .keras file. Received: --model={FLAGS.model}")
+    return FLAGS.model
 
 
 def run() -> None:
     """One library call between reading flags and saying where everything is."""
     preset = preset_from_flags()
     print(to_json(preset), end="", flush=True)
-    data = datasets.load(preset.dataset, data_dir=FLAGS.data_dir, manual_dir=FLAGS.manual_dir)
+    data = datasets.load(
+        preset.dataset,
+        data_dir=FLAGS.data_dir,
+        manual_dir=FLAGS.manual_dir,
+        image_size=preset.image_size,
+        seed=preset.seed,
+    )
     if FLAGS.dry_run:
         print(estimate(preset, data))
         return

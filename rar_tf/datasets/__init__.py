@@ -2,7 +2,7 @@
 
 from rar_tf.datasets.augment import BalancedSplit, Warp, equalize
 from rar_tf.datasets.batches import ordered_batches, to_unit, training_batches
-from rar_tf.datasets.catalogue import load, names
+from rar_tf.datasets.catalogue import image_sides, load, names
 from rar_tf.datasets.splits import Examples, ImageData, Split
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Split",
     "Warp",
     "equalize",
+    "image_sides",
     "load",
     "names",
     "ordered_batches",

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -29,7 +30,7 @@ def load(
     *,
     data_dir: str | os.PathLike | None = None,
     manual_dir: str | os.PathLike | None = None,
-    image_size: int | None = None,
+    image_size: int | Sequence[int] | None = None,
     seed: int = 0,
 ) -> ImageData:
     """Loads a data set; its `source` and the log say where the images came from.
@@ -39,7 +40,8 @@ def load(
       data_dir: where TFDS keeps prepared data; None for its default.
       manual_dir: folder of the data set's own files, placed by hand. When given, no other
         source is looked at.
-      image_size: side length in pixels to scale to; None for the data set's own.
+      image_size: (height, width) in pixels to scale to, or the side of a square; None for the
+        data set's own.
       seed: of whatever the data set draws by lot: splits, warps.
 
     Raises:
@@ -47,17 +49,32 @@ def load(
         than expected.
       FileNotFoundError: if no source works, naming the ways out; if `manual_dir` is no folder.
     """
-    if image_size is not None and image_size < 1:
-        raise ValueError(f"image_size must be >= 1. Received: image_size={image_size}")
+    sides = image_sides(image_size)
     if seed < 0:
         raise ValueError(f"seed must be >= 0. Received: seed={seed}")
     if manual_dir is not None:
         manual_dir = pathlib.Path(manual_dir).expanduser()
         if not manual_dir.is_dir():
             raise FileNotFoundError(f"manual_dir must be a folder. Received: {manual_dir}")
-    data = _load(name, data_dir, manual_dir, image_size, seed)
+    data = _load(name, data_dir, manual_dir, sides, seed)
     logging.info("%s: %s", name, data.source)
     return data
+
+
+def image_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(height, width) of a size given as such, or as the side of a square; None for None.
+
+    Raises:
+      ValueError: it is neither, or < 1.
+    """
+    if image_size is None:
+        return None
+    sides = (image_size,) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise ValueError(
+            f"image_size must be one or two numbers >= 1. Received: image_size={_text(sides)}"
+        )
+    return sides[0], sides[-1]
 
 
 def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
@@ -73,10 +90,15 @@ def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
         return _SCALED[name](**folders, image_size=image_size, seed=seed)
     if name not in _FIXED_SIZE:
         check_name("dataset", name, (*names(), *_OWN))
-    if image_size not in (None, _FIXED_SIZE[name]):
+    side = _FIXED_SIZE[name]
+    if image_size not in (None, (side, side)):
         raise ValueError(
-            f"image_size of {name} must be {_FIXED_SIZE[name]}. Received: image_size={image_size}"
+            f"image_size of {name} must be {side}. Received: image_size={_text(image_size)}"
         )
     if name == "cifar10":
         return cifar10.load_cifar10(**folders)
     return mnist.load_mnist(name, **folders)
+
+
+def _text(sides):
+    return ",".join(map(str, sides))

@@ -17,7 +17,7 @@ from rar_tf.datasets.augment import BalancedSplit, equalize
 from rar_tf.datasets.partition import hold_out
 from rar_tf.datasets.splits import ImageData, Split
 
-IMAGE_SIZE = 32
+IMAGE_SIZE = (32, 32)
 PER_CLASS = 10_000
 NUM_IMAGES = {"train": 39_209, "test": 12_630}
 _URL = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
@@ -44,9 +44,9 @@ CLASS_NAMES = (
 
 @dataclasses.dataclass
 class GtsrbConfig(tfds.core.BuilderConfig):
-    """How images are stored: side length, and whether cropped to the annotated sign."""
+    """How images are stored: height and width, and whether cropped to the annotated sign."""
 
-    image_size: int = IMAGE_SIZE
+    image_size: tuple[int, int] = IMAGE_SIZE
     crop: bool = False
 
 
@@ -62,7 +62,7 @@ class Gtsrb(archives.ArchiveBuilder):
             description="German Traffic Sign Recognition Benchmark (IJCNN 2011).",
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=(size, size, 3)),
+                    "image": tfds.features.Image(shape=(*size, 3)),
                     "label": tfds.features.ClassLabel(num_classes=len(CLASS_NAMES)),
                     "track": np.int32,
                 }
@@ -108,7 +108,7 @@ class Gtsrb(archives.ArchiveBuilder):
         size = self.builder_config.image_size
         track, _, _ = row["Filename"].rpartition("_")
         return {
-            "image": pixels.resize(image, (size, size)),
+            "image": pixels.resize(image, size),
             "label": label,
             "track": int(track or -1),
         }
@@ -118,7 +118,7 @@ def load_gtsrb(
     *,
     data_dir: str | os.PathLike | None,
     manual_dir: str | os.PathLike | None,
-    image_size: int | None,
+    image_size: tuple[int, int] | None,
     seed: int,
     crop: bool = False,
 ) -> ImageData:
@@ -132,7 +132,7 @@ def load_gtsrb(
     Args:
       data_dir: of TFDS; None for its default.
       manual_dir: folder of the three official archives.
-      image_size: side length; by default 32. Images are scaled whole, aspect not kept.
+      image_size: (height, width); by default 32x32. Images are scaled whole, aspect not kept.
       seed: of the validation tracks and of the warped training images.
       crop: whether to crop to the annotated sign first; the RAR experiments do not.
 
@@ -141,7 +141,7 @@ def load_gtsrb(
       ValueError: if an archive is truncated, corrupted or another.
     """
     size = image_size or IMAGE_SIZE
-    name = f"{size}x{size}" + ("_crop" if crop else "")
+    name = "x".join(map(str, size)) + ("_crop" if crop else "")
     config = GtsrbConfig(name=name, image_size=size, crop=crop)
     builder = Gtsrb(archive_dir=manual_dir, data_dir=data_dir, config=config)
     source = archives.prepare(builder)
@@ -152,7 +152,7 @@ def load_gtsrb(
     return ImageData(
         name="gtsrb",
         num_classes=len(CLASS_NAMES),
-        image_shape=(size, size, 3),
+        image_shape=(*size, 3),
         class_names=CLASS_NAMES,
         source=source,
         train=BalancedSplit(plain, per_class=PER_CLASS, seed=seed, equalized=True),

@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test")
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
-def load_folder(path: str, *, image_size: int | None, seed: int) -> ImageData:
+def load_folder(path: str, *, image_size: tuple[int, int] | None, seed: int) -> ImageData:
     """Images in one folder per class, read in order of their names.
 
     PATH/CLASS/*.png, or PATH/{train,validation,test}/CLASS/*.png. Splits that are not there
@@ -24,7 +24,7 @@ def load_folder(path: str, *, image_size: int | None, seed: int) -> ImageData:
 
     Args:
       path: the folder.
-      image_size: side length to scale to; None if all images have one size.
+      image_size: (height, width) to scale to; None if all images have one size.
       seed: of the splits that are drawn.
 
     Raises:
@@ -43,7 +43,7 @@ def load_folder(path: str, *, image_size: int | None, seed: int) -> ImageData:
     return assemble(f"folder:{path}", f"images in {root}", splits, class_names, seed)
 
 
-def load_npz(path: str, *, image_size: int | None, seed: int) -> ImageData:
+def load_npz(path: str, *, image_size: tuple[int, int] | None, seed: int) -> ImageData:
     """Arrays `images` and `labels`, or `train_images`, `train_labels`, `test_images`, ...
 
     Images are [N, H, W] or [N, H, W, 1 or 3], integers in [0, 255] or floats in [0, 1]
@@ -52,7 +52,7 @@ def load_npz(path: str, *, image_size: int | None, seed: int) -> ImageData:
 
     Args:
       path: the file.
-      image_size: side length to scale to; None to keep the images' own.
+      image_size: (height, width) to scale to; None to keep the images' own.
       seed: of the splits that are drawn; see `assemble`.
 
     Raises:
@@ -96,7 +96,7 @@ def load_tfds(
     *,
     data_dir: str | os.PathLike | None,
     manual_dir: str | os.PathLike | None,
-    image_size: int | None,
+    image_size: tuple[int, int] | None,
     seed: int,
 ) -> ImageData:
     """Any TFDS data set with the features "image" and "label".
@@ -105,7 +105,7 @@ def load_tfds(
       name: NAME or NAME/CONFIG as TFDS knows it.
       data_dir: of TFDS; None for its default.
       manual_dir: for data sets whose files TFDS wants placed by hand.
-      image_size: side length to scale to; None if all images have one size.
+      image_size: (height, width) to scale to; None if all images have one size.
       seed: of the splits that are drawn; see `assemble`.
 
     Raises:
@@ -161,7 +161,9 @@ def assemble(
     )
 
 
-def _to_split(images: np.ndarray, labels: np.ndarray, image_size: int | None, origin: str) -> Split:
+def _to_split(
+    images: np.ndarray, labels: np.ndarray, image_size: tuple[int, int] | None, origin: str
+) -> Split:
     """Checks arrays from outside and turns them into a split; see `load_npz`."""
     if images.ndim == 3:
         images = images[..., np.newaxis]
@@ -177,7 +179,7 @@ def _to_split(images: np.ndarray, labels: np.ndarray, image_size: int | None, or
         )
     images = _levels(images, origin)
     if image_size and len(images):
-        images = np.stack([pixels.resize(image, (image_size,) * 2) for image in images])
+        images = np.stack([pixels.resize(image, image_size) for image in images])
     return Split(images, labels.astype(np.int32))
 
 
@@ -240,7 +242,7 @@ def _draw_missing(splits: dict[str, Split], seed: int) -> tuple[Split, Split, Sp
 
 
 def _read_folder(
-    folder: pathlib.Path, class_names: tuple[str, ...], image_size: int | None
+    folder: pathlib.Path, class_names: tuple[str, ...], image_size: tuple[int, int] | None
 ) -> Split:
     unknown = {child.name for child in folder.iterdir() if child.is_dir()} - set(class_names)
     if unknown:
@@ -262,7 +264,9 @@ def _read_folder(
     return Split(_stack(images, str(folder)), np.array([label for label, _ in files], np.int32))
 
 
-def _read_tfds(builder: tfds.core.DatasetBuilder, part: str, image_size: int | None) -> Split:
+def _read_tfds(
+    builder: tfds.core.DatasetBuilder, part: str, image_size: tuple[int, int] | None
+) -> Split:
     examples = builder.as_dataset(
         split=part, read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     )
@@ -273,8 +277,8 @@ def _read_tfds(builder: tfds.core.DatasetBuilder, part: str, image_size: int | N
     return _to_split(_stack(images, f"{builder.name} {part}"), np.array(labels), None, builder.name)
 
 
-def _scaled(image: np.ndarray, image_size: int | None) -> np.ndarray:
-    return pixels.resize(image, (image_size, image_size)) if image_size else image
+def _scaled(image: np.ndarray, image_size: tuple[int, int] | None) -> np.ndarray:
+    return pixels.resize(image, image_size) if image_size else image
 
 
 def _stack(images: list[np.ndarray], origin: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from rar_tf.datasets.augment import BalancedSplit
 from rar_tf.datasets.partition import hold_out
 from rar_tf.datasets.splits import ImageData, Split
 
-IMAGE_SIZE = 128
+IMAGE_SIZE = (128, 128)
 PER_CLASS = 1_000
 IMAGES_PER_CLASS = 80
 _ARCHIVE = "17flowers.tgz"
@@ -26,9 +26,9 @@ CLASS_NAMES = (
 
 @dataclasses.dataclass
 class OxfordFlowers17Config(tfds.core.BuilderConfig):
-    """How images are stored: side length."""
+    """How images are stored: height and width."""
 
-    image_size: int = IMAGE_SIZE
+    image_size: tuple[int, int] = IMAGE_SIZE
 
 
 class OxfordFlowers17(archives.ArchiveBuilder):
@@ -43,7 +43,7 @@ class OxfordFlowers17(archives.ArchiveBuilder):
             description="17 Category Flower Dataset, Visual Geometry Group, Oxford.",
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=(size, size, 3)),
+                    "image": tfds.features.Image(shape=(*size, 3)),
                     "label": tfds.features.ClassLabel(names=list(CLASS_NAMES)),
                 }
             ),
@@ -69,7 +69,7 @@ class OxfordFlowers17(archives.ArchiveBuilder):
                 yield (
                     number,
                     {
-                        "image": pixels.resize(image, (size, size)),
+                        "image": pixels.resize(image, size),
                         "label": number // IMAGES_PER_CLASS,
                     },
                 )
@@ -84,7 +84,7 @@ def load_oxford_flowers17(
     *,
     data_dir: str | os.PathLike | None,
     manual_dir: str | os.PathLike | None,
-    image_size: int | None,
+    image_size: tuple[int, int] | None,
     seed: int,
 ) -> ImageData:
     """Flowers 17 as in the RAR experiments: 1,224 images to learn from, 136 to test on.
@@ -96,7 +96,7 @@ def load_oxford_flowers17(
     Args:
       data_dir: of TFDS; None for its default.
       manual_dir: folder of the official archive.
-      image_size: side length; by default 128. Images are scaled whole, aspect not kept.
+      image_size: (height, width); by default 128x128. Images are scaled whole, aspect not kept.
       seed: of the partition and of the warped training images.
 
     Raises:
@@ -104,7 +104,7 @@ def load_oxford_flowers17(
       ValueError: if the archive is truncated, corrupted or another.
     """
     size = image_size or IMAGE_SIZE
-    config = OxfordFlowers17Config(name=f"{size}x{size}", image_size=size)
+    config = OxfordFlowers17Config(name="x".join(map(str, size)), image_size=size)
     builder = OxfordFlowers17(archive_dir=manual_dir, data_dir=data_dir, config=config)
     source = archives.prepare(builder)
     arrays = tfds_source.read_in_file_order(builder, "full")
@@ -116,7 +116,7 @@ def load_oxford_flowers17(
     return ImageData(
         name="oxford_flowers17",
         num_classes=len(CLASS_NAMES),
-        image_shape=(size, size, 3),
+        image_shape=(*size, 3),
         class_names=CLASS_NAMES,
         source=source,
         train=BalancedSplit(plain, per_class=PER_CLASS, seed=seed),

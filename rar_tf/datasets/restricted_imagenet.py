@@ -116,7 +116,7 @@ def load_restricted_imagenet(
     *,
     data_dir: str | os.PathLike | None,
     manual_dir: str | os.PathLike | None,
-    image_size: int | None,
+    image_size: tuple[int, int] | None,
     seed: int,
 ) -> ImageData:
     """Restricted ImageNet; test is ImageNet's validation set, validation a seeded 5% of train.
@@ -128,17 +128,24 @@ def load_restricted_imagenet(
       data_dir: of TFDS, with `imagenet2012` prepared; None for its default.
       manual_dir: folder of ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, from which
         TFDS prepares `imagenet2012` first.
-      image_size: side length; by default 224.
+      image_size: (height, width), equal; by default 224x224.
       seed: of the validation images.
 
     Raises:
+      ValueError: if `image_size` is no square's.
       FileNotFoundError: if ImageNet is neither prepared nor in `manual_dir`.
     """
+    height, width = image_size or (IMAGE_SIZE, IMAGE_SIZE)
+    if height != width:
+        raise ValueError(
+            "image_size of restricted_imagenet must be a square's. "
+            f"Received: image_size={height},{width}"
+        )
     builder = RestrictedImagenet(data_dir=data_dir)
     if not builder.is_prepared():
         builder.source = _imagenet(data_dir, manual_dir)
         tfds_source.prepare(builder, manual_dir=manual_dir)
-    return _image_data(builder, image_size or IMAGE_SIZE, seed)
+    return _image_data(builder, height, seed)
 
 
 def _imagenet(

@@ -8,11 +8,13 @@ from rar_tf.models.activations import (
     with_softplus_second_derivative,
 )
 from rar_tf.models.files import load_classifier
+from rar_tf.models.fitting import fitted
 from rar_tf.models.initializers import INITIALIZERS, reinitialize
 from rar_tf.models.outputs import OUTPUTS, to_logits
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
+from rar_tf.models.weight_decay import decay_kernels
 
 __all__ = [
     "ARCHITECTURES",
@@ -21,6 +23,8 @@ __all__ = [
     "OUTPUTS",
     "build",
     "count_relus",
+    "decay_kernels",
+    "fitted",
     "flower_resnet",
     "gtsrb_resnet",
     "load_classifier",

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rar_tf.models.rewrite import elementwise, functional_view, kind, rewritten, with_attributes
+from rar_tf.models.rewrite import functional_view, kind, rewritten, with_attributes
 
 OUTPUTS = ("auto", "logits", "probabilities")
 _SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
@@ -79,9 +79,19 @@ def _attributes(operation, functions):
 def _linear(last):
     """The operation without its softmax."""
     if kind(last) == "softmax":
-        return elementwise(last, keras.activations.linear)
+        return _nothing(getattr(last, "compute_dtype", None))
     names = _attributes(last, _SOFTMAX)
     return with_attributes(last, **dict.fromkeys(names, keras.activations.linear))
+
+
+def _nothing(dtype):
+    """In the place of an operation of this dtype: what remains loads without this project."""
+
+    def call(inputs, **_):  # Keras gives a Softmax layer its mask
+        same = dtype is None or keras.backend.standardize_dtype(inputs.dtype) == dtype
+        return inputs if same else keras.ops.cast(inputs, dtype)
+
+    return call
 
 
 def _are_probabilities(model, sample):

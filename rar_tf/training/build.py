@@ -4,20 +4,23 @@ from typing import Any
 
 import keras
 
+from rar_tf import models
 from rar_tf.attack import Attack, LpBall, Threat, TransportPenalty
-from rar_tf.models import build as build_model
-from rar_tf.models import load_classifier
 from rar_tf.objective import CATALOGUE, Objective
 from rar_tf.training.presets import Preset
 from rar_tf.training.schedules import OBJECTIVE_SETTINGS
 
 
 def objective(preset: Preset) -> Objective:
-    """The objective with those of the preset's settings that are its own."""
-    names = [*OBJECTIVE_SETTINGS[preset.objective], "chunk"]
-    settings = {name: getattr(preset, name) for name in names}
-    given = {name: value for name, value in settings.items() if value is not None}
-    return CATALOGUE[preset.objective](**given)
+    """The objective with those of the preset's settings that are its own.
+
+    Raises:
+      ValueError: one of them is not given.
+    """
+    settings = {name: needed(preset, name) for name in OBJECTIVE_SETTINGS[preset.objective]}
+    if preset.chunk is not None:
+        settings["chunk"] = preset.chunk
+    return CATALOGUE[preset.objective](**settings)
 
 
 def attack(preset: Preset) -> Attack | None:
@@ -86,24 +89,36 @@ def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
 
 
 def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
-    """The preset's architecture, at its initial weights or at those of a `.keras` file.
+    """The preset's architecture at its initial weights, or the classifier of a `.keras` file.
+
+    A softmax at the end of the file's classifier is taken away.
 
     Raises:
-      ValueError: the file's model does not fit the data set.
+      ValueError: the file's classifier does not fit the data set.
     """
-    if preset.init_from in ("scratch", "natural"):
-        return build_model(
-            preset.architecture,
-            num_classes=num_classes,
-            input_shape=image_shape,
-            seed=preset.seed,
-            weight_decay=preset.weight_decay,
-        )
-    model = load_classifier(preset.init_from)
-    if model.input_shape[1:] != tuple(image_shape) or model.output_shape[-1] != num_classes:
+    if preset.init_from not in ("scratch", "natural"):
+        return _own_classifier(preset, num_classes, image_shape)
+    model = models.build(
+        needed(preset, "architecture"),
+        num_classes=num_classes,
+        input_shape=image_shape,
+        seed=preset.seed,
+        weight_decay=preset.weight_decay,
+    )
+    if preset.initializer is not None:
+        models.reinitialize(model, preset.initializer, seed=preset.seed)
+    return model
+
+
+def _own_classifier(preset, num_classes, image_shape):
+    model, how = models.fitted(
+        models.load_classifier(preset.init_from), image_shape, num_classes, name=preset.dataset
+    )
+    if how == "log_probability":
         raise ValueError(
-            f"{preset.init_from} must map images {tuple(image_shape)} to {num_classes} logits for "
-            f"dataset={preset.dataset}. Received: a model from {model.input_shape[1:]} to "
-            f"{model.output_shape[-1]}"
+            "a model to train must end in logits or a softmax layer. Received: "
+            f"{preset.init_from}, which computes probabilities in another way"
         )
+    if preset.weight_decay:
+        models.decay_kernels(model, preset.weight_decay)
     return model

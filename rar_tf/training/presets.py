@@ -1,7 +1,10 @@
 """Presets: data set x objective x schedule -> every setting of a run, as plain data."""
 
 import dataclasses
+from typing import Any
 
+from rar_tf.datasets import image_sides
+from rar_tf.models import INITIALIZERS
 from rar_tf.naming import check_name
 from rar_tf.objective import CATALOGUE
 from rar_tf.training.schedules import OBJECTIVE_SETTINGS, SCHEDULES
@@ -12,8 +15,10 @@ class Preset:
     """Every setting that decides the weights; None where a setting does not apply.
 
     Attributes:
-      dataset, objective, schedule, architecture: names.
-      init_from: "scratch", "natural" (train a natural model first) or a `.keras` file.
+      dataset, objective, schedule: names.
+      architecture: a name; None for that of the `.keras` file.
+      init_from: "scratch", "natural" (train a natural model first) or a `.keras` file: one's
+        own classifier, trained on from its weights.
       seed: of initial weights, data order and attack starts.
       batch_size, max_steps: of the global batch; optimizer steps.
       natural_steps: optimizer steps of the natural start.
@@ -36,12 +41,14 @@ class Preset:
       softplus_beta: sharpness of the second derivatives in FAR's attacks.
       base: "clean" or "adversarial", of "align".
       validate_every, checkpoint_every: in steps.
+      image_size: (height, width) that images are scaled to; None for the data set's own.
+      initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own.
     """
 
     dataset: str
     objective: str
     schedule: str
-    architecture: str
+    architecture: str | None
     init_from: str
     seed: int
     batch_size: int
@@ -73,14 +80,20 @@ class Preset:
     base: str | None = None
     validate_every: int = 500
     checkpoint_every: int = 250
+    image_size: tuple[int, int] | None = None
+    initializer: str | None = None
 
 
-# Another lr_schedule or optimizer may need what the preset's own does not have.
-_SCHEDULE_SETTINGS: tuple[str, ...] = (
+# A `.keras` file brings its own.
+_NOT_WITH_A_FILE = ("architecture", "initializer", "natural_steps")
+# What any preset may be given: another lr_schedule or optimizer may need what its own has not.
+_FREE: tuple[str, ...] = (
     "warmup_steps",
     "lr_boundaries",
     "lr_factors",
     "adam_epsilon",
+    "image_size",
+    "initializer",
 )
 
 
@@ -105,18 +118,34 @@ def resolve(
     preset = Preset(dataset=dataset, objective=objective, schedule=schedule, seed=seed, **values)
     overrides = {name: value for name, value in overrides.items() if value is not None}
     for name, value in overrides.items():
-        if not hasattr(preset, name):
-            known = [field.name for field in dataclasses.fields(Preset)]
-            check_name("setting", name, known)
-        free = _SCHEDULE_SETTINGS
-        if "ig_steps" in OBJECTIVE_SETTINGS[objective]:
-            free += ("chunk", "layer")
-        if getattr(preset, name) is None and name not in free:
-            raise ValueError(
-                f"{name} does not apply to objective={objective}, schedule={schedule}, "
-                f"optimizer={preset.optimizer}. Received: {name}={value}"
-            )
-    return _checked(dataclasses.replace(preset, **overrides))
+        _check_applies(preset, name, value)
+    if "image_size" in overrides:
+        overrides["image_size"] = image_sides(overrides["image_size"])
+    preset = dataclasses.replace(preset, **overrides)
+    if preset.init_from.endswith(".keras"):
+        for name in _NOT_WITH_A_FILE:
+            if name in overrides:
+                raise ValueError(
+                    f"{name} does not apply to init_from={preset.init_from}, which brings its own "
+                    f"network and weights. Received: {name}={overrides[name]}"
+                )
+        own_layer = overrides.get("layer")
+        preset = dataclasses.replace(preset, architecture=None, natural_steps=None, layer=own_layer)
+    return _checked(preset)
+
+
+def _check_applies(preset: Preset, name: str, value: Any) -> None:
+    """Raises ValueError unless the setting is one, and one of this objective's."""
+    if not hasattr(preset, name):
+        check_name("setting", name, [field.name for field in dataclasses.fields(Preset)])
+    free = _FREE
+    if "ig_steps" in OBJECTIVE_SETTINGS[preset.objective]:
+        free += ("chunk", "layer")
+    if getattr(preset, name) is None and name not in free:
+        raise ValueError(
+            f"{name} does not apply to objective={preset.objective}, schedule={preset.schedule}, "
+            f"optimizer={preset.optimizer}. Received: {name}={value}"
+        )
 
 
 def differences(before: dict, after: dict) -> list[str]:
@@ -139,6 +168,13 @@ def _checked(preset: Preset) -> Preset:
         value = getattr(preset, name)
         if value is not None and value < 1:
             raise ValueError(f"{name} must be >= 1. Received: {name}={value}")
+    if preset.init_from not in ("scratch", "natural") and preset.architecture is not None:
+        raise ValueError(
+            "init_from must be scratch, natural or a .keras file. "
+            f"Received: init_from={preset.init_from}"
+        )
+    if preset.initializer is not None:
+        check_name("initializer", preset.initializer, INITIALIZERS)
     for name in ("learning_rate", "attack_step_size", "chunk"):
         value = getattr(preset, name)
         if value is not None and not 0 < value < float("inf"):

@@ -1,6 +1,5 @@
 """One run: a preset, a folder and a data set -> a trained classifier; resumable at any moment."""
 
-import dataclasses
 import os
 import pathlib
 
@@ -58,20 +57,20 @@ def train(
     # Whatever the settings cannot mean comes out here, before a file is written.
     objective, attack = build.objective(preset), build.attack(preset)
     optimizer = build.optimizer(preset)
+    classifier = None
+    if not workdir.model.exists():
+        classifier = build.classifier(preset, data.num_classes, data.image_shape)
     with workdir.held(), workdir.writing():
         workdir.claim(preset)
         with workdir.logging():
             logging.info("%s: data from %s", preset.objective, data.source)
-            start = preset
-            if preset.init_from == "natural":
-                train(
-                    _natural_start(preset), workdir.natural, data, keep_checkpoints=keep_checkpoints
-                )
-                start = dataclasses.replace(preset, init_from=str(workdir.natural.model))
-            if workdir.model.exists():
+            if classifier is None:
                 logging.info("%s: already trained, %s", preset.objective, workdir.model)
                 return load_classifier(workdir.model)
-            classifier = build.classifier(start, data.num_classes, data.image_shape)
+            if preset.init_from == "natural":
+                start = _natural_start(preset)
+                natural = train(start, workdir.natural, data, keep_checkpoints=keep_checkpoints)
+                classifier.set_weights(natural.get_weights())
             model = RobustModel(classifier, objective, attack, seed=preset.seed)
             model.compile(optimizer)
             model.optimizer.build(model.trainable_variables)
@@ -153,6 +152,8 @@ def _natural_start(preset: Preset) -> Preset:
         "fast",
         seed=preset.seed,
         architecture=preset.architecture,
+        initializer=preset.initializer,
+        image_size=preset.image_size,
         max_steps=preset.natural_steps,
     )
 

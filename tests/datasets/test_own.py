@@ -53,6 +53,7 @@ def test_images_are_scaled_only_when_asked(tmp_path):
     with pytest.raises(ValueError, match=r"one shape, or image_size be given\. Received: 2 shapes"):
         load(f"folder:{tmp_path}")
     assert load(f"folder:{tmp_path}", image_size=6).image_shape == (6, 6, 3)
+    assert load(f"folder:{tmp_path}", image_size=[6, 5]).image_shape == (6, 5, 3)
 
 
 def test_errors_of_folders(tmp_path):
@@ -227,7 +228,11 @@ def test_errors_of_tfds_names(tmp_path, monkeypatch):
     [
         ({"name": "folder:"}, r"dataset must be one of .*folder:PATH, .*npz:PATH, .*tfds:NAME"),
         ({"name": "mnist", "image_size": 32}, r"image_size of mnist must be 28.*image_size=32"),
-        ({"name": "gtsrb", "image_size": 0}, r"image_size must be >= 1\. Received: image_size=0"),
+        (
+            {"name": "gtsrb", "image_size": 0},
+            r"image_size must be one or two numbers >= 1\. Received: image_size=0",
+        ),
+        ({"name": "gtsrb", "image_size": (1, 2, 3)}, r"one or two .* Received: image_size=1,2,3"),
         ({"name": "mnist", "seed": -1}, r"seed must be >= 0\. Received: seed=-1"),
     ],
 )

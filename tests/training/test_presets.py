@@ -108,6 +108,18 @@ def test_overrides_none_leaves_and_zero_is_respected():
         (("fashion_mnist", "ig_norm"), {"learning_rate": -1.0}, "learning_rate must be > 0"),
         (("fashion_mnist", "ig_norm"), {"validate_every": 0}, "validate_every must be >= 1"),
         (
+            ("fashion_mnist", "madry"),
+            {"initializer": "GG"},
+            "initializer must be .*GN.*'GG'",
+        ),
+        (("fashion_mnist", "madry"), {"init_from": "me.h5"}, "natural or a .keras file.*me.h5"),
+        (("gtsrb", "madry"), {"image_size": (8, 0)}, "image_size must be .*Received: .*=8,0"),
+        (
+            ("gtsrb", "madry"),
+            {"init_from": "me.keras", "initializer": "GU"},
+            "initializer does not apply to init_from=me.keras.*Received: initializer=GU",
+        ),
+        (
             ("fashion_mnist", "ig_norm"),
             {"epsilonn": 1},
             r"setting must be .*Did you mean 'epsilon'",
@@ -117,6 +129,14 @@ def test_overrides_none_leaves_and_zero_is_respected():
 def test_errors(arguments, overrides, message):
     with pytest.raises(ValueError, match=message):
         resolve(*arguments, **overrides)
+
+
+def test_a_classifier_of_ones_own_brings_its_network():
+    preset = resolve("fashion_mnist", "ig_norm", init_from="me.keras", image_size=(28,))
+    assert (preset.architecture, preset.natural_steps, preset.init_from) == (None, None, "me.keras")
+    assert preset.image_size == (28, 28)
+    with pytest.raises(ValueError, match="layer must be given for objective=layer_ig_norm"):
+        build.objective(resolve("fashion_mnist", "layer_ig_norm", init_from="me.keras"))
 
 
 def test_a_schedule_that_the_preset_does_not_have():

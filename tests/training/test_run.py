@@ -1,6 +1,7 @@
 """Whole runs: resuming after any death gives the same weights; divergence; bad data."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -11,7 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from rar_tf.training import Divergence, Workdir, WorkdirError, resolve, train
+from rar_tf.models import load_classifier
+from rar_tf.training import Divergence, Workdir, WorkdirError, build, resolve, train
 from rar_tf.training.callbacks import read_metrics
 from rar_tf.training.estimate import estimate
 from tests.training import killed_run
@@ -128,13 +130,66 @@ def test_missing_splits_and_unfit_start_models_are_named(tmp_path):
     other.save(tmp_path / "other.keras")
     (tmp_path / "junk.keras").write_bytes(b"junk")
     for name, message in (
-        ("other.keras", r"images \(8, 8, 1\) to 3 logits.*from \(5, 5, 1\) to 2"),
+        ("other.keras", r"must take images 8x8x1 .*Received: .* \(None, 5, 5, 1\)"),
         ("junk.keras", "must be a complete .keras file"),
         ("none.keras", "must be a .keras file.*is not there"),
     ):
         preset = dataclasses.replace(killed_run.preset(), init_from=str(tmp_path / name))
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             train(preset, Workdir(tmp_path / f"run-{name}"), killed_run.tiny_data())
+
+
+def own_model(path, *, activation=None, probabilities=False):
+    image = keras.Input((8, 8, 1))
+    z = keras.layers.Dense(3, activation=activation)(keras.layers.Flatten()(image))
+    model = keras.Model(image, z / keras.ops.sum(z, -1, True) if probabilities else z)
+    model.save(path)
+    return model
+
+
+def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(tmp_path):
+    own = own_model(tmp_path / "own.keras", activation="softmax")
+    preset = dataclasses.replace(
+        killed_run.preset(),
+        init_from=str(tmp_path / "own.keras"),
+        learning_rate=1e-9,
+        max_steps=1,
+        weight_decay=2.0,
+    )
+    trained = train(preset, Workdir(tmp_path / "run"), killed_run.tiny_data())
+    x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
+    np.testing.assert_allclose(keras.ops.softmax(trained(x)), own(x), atol=1e-5)
+    built = build.classifier(preset, 3, (8, 8, 1))
+    kernel = built.get_weights()[0]
+    assert float(sum(built.losses)) == pytest.approx(np.sum(kernel**2), rel=1e-5)
+    own_model(tmp_path / "odd.keras", activation="softplus", probabilities=True)
+    preset = dataclasses.replace(preset, init_from=str(tmp_path / "odd.keras"))
+    with pytest.raises(ValueError, match=r"must end in logits or a softmax layer.*odd\.keras"):
+        train(preset, Workdir(tmp_path / "odd"), killed_run.tiny_data())
+    assert not (tmp_path / "odd").exists()
+
+
+def test_weight_decay_holds_after_a_natural_start_and_the_initializer_before_it(tmp_path):
+    data = killed_run.tiny_data()
+    data = dataclasses.replace(data, train=repeated(data.train, 10))
+    preset = dataclasses.replace(
+        killed_run.preset(),
+        init_from="natural",
+        natural_steps=1,
+        max_steps=1,
+        weight_decay=0.5,
+        initializer="UNI",
+        learning_rate=1e-9,
+    )
+    workdir = Workdir(tmp_path)
+    train(preset, workdir, data)
+    first = load_classifier(workdir.natural.model)
+    assert all(np.abs(w).max() < 0.12 for w in first.get_weights())  # U(+-0.1), then one step
+    assert json.loads(workdir.natural.preset.read_text())["initializer"] == "UNI"
+    last = load_classifier(workdir.model)
+    for a, b in zip(first.get_weights(), last.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert float(sum(last.losses)) > 0 and not first.losses
 
 
 def test_estimate_measures_real_steps():
@@ -144,7 +199,7 @@ def test_estimate_measures_real_steps():
 
 def test_chunked_presets_train_to_the_same_weights():
     def weights(chunk):
-        from rar_tf.training import RobustModel, build
+        from rar_tf.training import RobustModel
 
         preset = dataclasses.replace(killed_run.preset(), ig_steps=4, chunk=chunk)
         model = RobustModel(
