@@ -16,6 +16,7 @@ from absl import app, flags, logging
 
 from rar_tf import datasets, evaluation, models
 from rar_tf.attack import ATTRIBUTIONS, LabelMap
+from rar_tf.naming import as_file_name
 
 FLAGS = flags.FLAGS
 
@@ -23,9 +24,11 @@ flags.DEFINE_string("workdir", None, "Folder of a training run; its model.keras 
 flags.DEFINE_string("model", None, "A .keras file, instead of --workdir.")
 flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "What the model puts out.")
 flags.DEFINE_string(
-    "dataset", None, f"One of {', '.join(datasets.names())}, or folder:, npz:, tfds:. "
-    "Default: what the workdir was trained on."
-)  # fmt: skip
+    "dataset",
+    None,
+    f"One of {', '.join((*datasets.names(), *datasets.OWN))}. "
+    "Default: what the workdir was trained on.",
+)
 flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_list(
@@ -37,11 +40,11 @@ flags.DEFINE_integer("num_examples", 500, "Images whose maps are attacked, from 
 flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
 flags.DEFINE_bool("strong_pgd", True, "Also PGD with 100 steps and 5 restarts, on num_examples.")
 flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Whose measurement.")
-flags.DEFINE_enum(
+flags.DEFINE_string(
     "attack",
     "default",
-    evaluation.ATTACKS,
-    "original: as the paper; default: cheaper, provisional; strongest: a portfolio.",
+    "original: as the paper; default: cheaper, provisional; strongest: a portfolio; or "
+    "MODULE:FUNCTION of your own, from a protocol to a tuple of rar_tf.attack.Ifia.",
 )
 flags.DEFINE_enum("norm", "inf", ["inf", "2"], "Norm of the threat.")
 flags.DEFINE_float("epsilon", None, "Radius in pixel units ([0, 1]); default the protocol's.")
@@ -84,7 +87,9 @@ def run() -> evaluation.Report:
         raise ValueError(
             "--dataset must be given with a model without preset.json. Received: --dataset=None"
         )
-    output = FLAGS.output or str(path.parent / "eval" / f"{FLAGS.protocol}-{FLAGS.attack}")
+    output = FLAGS.output or str(
+        path.parent / "eval" / as_file_name(f"{FLAGS.protocol}-{FLAGS.attack}")
+    )
     classifier = models.load_classifier(path)
     data = datasets.load(
         name,

@@ -8,6 +8,7 @@ Ctrl-C and repeat the command to go on.
 """
 
 import dataclasses
+import json
 import pathlib
 import sys
 
@@ -15,6 +16,7 @@ from absl import app, flags, logging
 
 from rar_tf import datasets
 from rar_tf.models import ARCHITECTURES, INITIALIZERS
+from rar_tf.naming import OWN, as_file_name
 from rar_tf.objective import CATALOGUE
 from rar_tf.training import (
     Divergence,
@@ -30,9 +32,10 @@ from rar_tf.training.run import summary
 from rar_tf.training.workdir import to_json
 
 FLAGS = flags.FLAGS
+DATASETS = ", ".join((*datasets.names(), *datasets.OWN))
 
-flags.DEFINE_string("dataset", "fashion_mnist", f"One of {', '.join(datasets.names())}.")
-flags.DEFINE_string("objective", "ig_norm", f"One of {', '.join(CATALOGUE)}.")
+flags.DEFINE_string("dataset", "fashion_mnist", f"One of {DATASETS}.")
+flags.DEFINE_string("objective", "ig_norm", f"One of {', '.join(CATALOGUE)}{OWN}.")
 flags.DEFINE_string("schedule", "fast", "fast: minutes. paper: the original's hyperparameters.")
 flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OBJECTIVE.")
 flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
@@ -49,7 +52,7 @@ flags.DEFINE_string(
     "model", None, "Your own classifier, a .keras file, trained on from its weights: short for "
     "--init_from=FILE."
 )  # fmt: skip
-flags.DEFINE_string("architecture", None, f"One of {', '.join(ARCHITECTURES)}.")
+flags.DEFINE_string("architecture", None, f"One of {', '.join(ARCHITECTURES)}{OWN}.")
 flags.DEFINE_string("initializer", None, f"Of its weights: one of {', '.join(INITIALIZERS)}.")
 flags.DEFINE_list("image_size", None, "HEIGHT,WIDTH to scale images to, or the side of a square.")
 flags.DEFINE_integer("batch_size", None, "Global batch size.")
@@ -78,10 +81,11 @@ flags.DEFINE_string("attribution", None, "Map of far: integrated_gradients, inpu
 flags.DEFINE_string("dissimilarity", None, "Of far: pearson, cosine or l1.")
 flags.DEFINE_float("softplus_beta", None, "Sharpness of second derivatives in FAR's attacks.")
 flags.DEFINE_string("base", None, "clean or adversarial, of align.")
+flags.DEFINE_multi_string("options", None, "NAME=VALUE, a further setting of your own objective.")
 flags.DEFINE_integer("validate_every", None, "Steps between validations.")
 flags.DEFINE_integer("checkpoint_every", None, "Steps between checkpoints.")
 
-_NAMED = ("dataset", "objective", "schedule", "seed")
+_NAMED = ("dataset", "objective", "schedule", "seed", "options")
 
 
 def preset_from_flags() -> Preset:
@@ -90,7 +94,7 @@ def preset_from_flags() -> Preset:
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(Preset)
         if field.name not in _NAMED
-    }
+    } | {"options": _options(FLAGS.options)}
     for name, kind in (
         ("norm", _norm),
         ("lr_boundaries", _numbers(int)),
@@ -102,6 +106,20 @@ def preset_from_flags() -> Preset:
     if FLAGS.model is not None:
         overrides["init_from"] = _own_model()
     return resolve(FLAGS.dataset, FLAGS.objective, FLAGS.schedule, seed=FLAGS.seed, **overrides)
+
+
+def _options(texts):
+    """NAME=VALUE as a dict; values as JSON where they are, else as text."""
+    options = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"options must be NAME=VALUE. Received: --options={text}")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options or None
 
 
 def _norm(name, text):
@@ -145,7 +163,8 @@ def run() -> None:
     if FLAGS.dry_run:
         print(estimate(preset, data))
         return
-    workdir = Workdir(pathlib.Path(FLAGS.workdir or f"runs/{preset.dataset}/{preset.objective}"))
+    default = pathlib.Path("runs", as_file_name(preset.dataset), as_file_name(preset.objective))
+    workdir = Workdir(pathlib.Path(FLAGS.workdir) if FLAGS.workdir else default)
     classifier = train(preset, workdir, data, keep_checkpoints=FLAGS.keep_checkpoints)
     if FLAGS.export:
         from rar_tf.serving import Provenance, export

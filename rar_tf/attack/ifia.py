@@ -1,6 +1,7 @@
 """IFIA, the attribution attack: another map for the same prediction  [GAZ17; RAR; FAR]."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -24,6 +25,8 @@ SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
 METRICS = ("top_k", "kendall", "spearman", "center_shift")
 SECOND_DERIVATIVES = ("softplus_twin", "softplus_second_derivative", "none")
 ALGORITHMS = ("select", "until_flip", "adversarial")
+# A name of SCORES, or (maps [B, H, W], clean maps) -> [B].
+Score = str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Found(NamedTuple):
@@ -48,7 +51,8 @@ class Ifia:
       threat: the allowed set.
       k: of the score `top_k`.
       metric_k: of the metric `top_k`; None for k.
-      score: one of `SCORES`, or a mixture: pairs of a name and its weight.
+      score: one of `SCORES`; a function of one's own, (maps [B, H, W] of mean 1, the clean
+        maps) -> [B], to ascend; or a mixture: pairs of such a score and its weight.
       steps, step_size: gradient steps; step_size in pixel units.
       decay: "constant", or "linear" for steps that shrink to 0.
       momentum: of `maximize`.
@@ -74,7 +78,7 @@ class Ifia:
     threat: LpBall
     k: int
     metric_k: int | None = None
-    score: str | tuple[tuple[str, float], ...] = "top_k"
+    score: Score | tuple[tuple[Score, float], ...] = "top_k"
     steps: int = 100
     step_size: float = 0.01
     decay: str = "constant"
@@ -91,7 +95,7 @@ class Ifia:
 
     def __post_init__(self):
         for name, values, known in (
-            ("score", self._mixture, SCORES),
+            ("score", [part for part in self._mixture if not callable(part)], SCORES),
             ("select", self.select or ("none",), METRICS),
             ("decay", (self.decay,), ("constant", "linear")),
             ("algorithm", (self.algorithm,), ALGORITHMS),
@@ -177,8 +181,8 @@ class Ifia:
         return Found(x_adv, _moved(x_adv, x[:, tf.newaxis]), undefined)
 
     @property
-    def _mixture(self) -> dict[str, float]:
-        return {self.score: 1.0} if isinstance(self.score, str) else dict(self.score)
+    def _mixture(self) -> dict[Score, float]:
+        return dict(self.score) if isinstance(self.score, tuple) else {self.score: 1.0}
 
     @property
     def _flat_at_x(self):
@@ -203,9 +207,12 @@ class Ifia:
         }
         if "target" in self._mixture and region is None:
             raise ValueError("the score target needs a region. Received: region=None")
-        weights = dict(self._mixture)
-        random_weight = weights.pop("random", 0.0)
-        parts = [(makers[name](), weight) for name, weight in weights.items()]
+        random_weight = self._mixture.get("random", 0.0)
+        parts = [
+            (_against(clean, part) if callable(part) else makers[part](), weight)
+            for part, weight in self._mixture.items()
+            if part != "random"
+        ]
         signs = tf.zeros_like(x)
         if random_weight:
             # Another stream than the start's.
@@ -247,6 +254,10 @@ class Ifia:
             return tf.ensure_shape(values, [x.shape[0], len(metrics) + 1])
 
         return criteria
+
+
+def _against(clean, score):
+    return lambda maps: score(maps, clean)
 
 
 def metric_function(name: str, k: int):

@@ -2,10 +2,11 @@
 
 from rar_tf.datasets.augment import BalancedSplit, Warp, equalize
 from rar_tf.datasets.batches import ordered_batches, to_unit, training_batches
-from rar_tf.datasets.catalogue import image_sides, load, names
+from rar_tf.datasets.catalogue import OWN, image_sides, load, names
 from rar_tf.datasets.splits import Examples, ImageData, Split
 
 __all__ = [
+    "OWN",
     "BalancedSplit",
     "Examples",
     "ImageData",

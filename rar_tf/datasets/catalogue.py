@@ -1,5 +1,6 @@
 """Data sets by name."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from absl import logging
 
 from rar_tf.datasets import cifar10, gtsrb, mnist, own, oxford_flowers17, restricted_imagenet
 from rar_tf.datasets.splits import ImageData
-from rar_tf.naming import check_name
+from rar_tf.naming import call_own, check_name, find, is_own, parameters
 
 # Name -> side length of data sets whose images have one size of their own.
 _FIXED_SIZE = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32}
@@ -17,7 +18,8 @@ _SCALED = {
     "oxford_flowers17": oxford_flowers17.load_oxford_flowers17,
     "restricted_imagenet": restricted_imagenet.load_restricted_imagenet,
 }
-_OWN = ("folder:PATH", "npz:PATH", "tfds:NAME")
+# Forms of names for one's own data.
+OWN = ("folder:PATH", "npz:PATH", "tfds:NAME", "MODULE:FUNCTION")
 
 
 def names() -> tuple[str, ...]:
@@ -36,7 +38,9 @@ def load(
     """Loads a data set; its `source` and the log say where the images came from.
 
     Args:
-      name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for one's own.
+      name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for one's own; or
+        "module:function", a function that returns an `ImageData`. It is given those of the
+        arguments below that it takes.
       data_dir: where TFDS keeps prepared data; None for its default.
       manual_dir: folder of the data set's own files, placed by hand. When given, no other
         source is looked at.
@@ -86,10 +90,12 @@ def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
     folders = {"data_dir": data_dir, "manual_dir": manual_dir}
     if kind == "tfds" and rest:
         return own.load_tfds(rest, **folders, image_size=image_size, seed=seed)
+    if is_own(name):
+        return _load_own(name, **folders, image_size=image_size, seed=seed)
     if name in _SCALED:
         return _SCALED[name](**folders, image_size=image_size, seed=seed)
     if name not in _FIXED_SIZE:
-        check_name("dataset", name, (*names(), *_OWN))
+        check_name("dataset", name, (*names(), *OWN))
     side = _FIXED_SIZE[name]
     if image_size not in (None, (side, side)):
         raise ValueError(
@@ -102,3 +108,18 @@ def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
 
 def _text(sides):
     return ",".join(map(str, sides))
+
+
+def _load_own(name, **settings) -> ImageData:
+    function = find(
+        "dataset", name, {}, kinds=(*names(), *(kind.partition(":")[0] for kind in OWN))
+    )
+    taken = parameters(function)
+    for setting, value in settings.items():
+        if setting not in taken and value is not None and setting != "seed":
+            raise ValueError(
+                f"dataset={name} must take {setting} for it to be given. "
+                f"Received: {setting}={value}"
+            )
+    given = {setting: value for setting, value in settings.items() if setting in taken}
+    return dataclasses.replace(call_own("dataset", name, function, ImageData, **given), name=name)

@@ -22,6 +22,7 @@ from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
 from rar_tf.evaluation.robustness import attack_maps
 from rar_tf.evaluation.selection import Selection
+from rar_tf.naming import plain
 
 
 def evaluate(
@@ -52,7 +53,8 @@ def evaluate(
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       dataset: an ImageData, a split of one, or (images, labels).
       protocol: "rar", "far" or a `Protocol`.
-      attack: "original", "default" or "strongest", see `Protocol.searches`.
+      attack: "original", "default", "strongest" or "module:function" of one's own, see
+        `Protocol.searches`.
       split: of an ImageData.
       num_examples: images whose maps are attacked, and of the strong PGD; None for all.
       accuracy_examples: images of natural and PGD accuracy; None for all, 0 to skip them.
@@ -150,7 +152,9 @@ def _describe(classifier, how, info, selection, protocol, attack, seed) -> dict[
         "searches": [dataclasses.asdict(search) for search in protocol.searches(attack)],
         "seed": seed,
     }
-    return json.loads(json.dumps(described))  # tuples become lists, as when read again
+    return json.loads(
+        json.dumps(described, default=plain)
+    )  # tuples become lists, as when read again
 
 
 def _describe_model(classifier, how, info):

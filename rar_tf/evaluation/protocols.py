@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from rar_tf.attack import METRICS, Ifia, LabelMap, LpBall
-from rar_tf.naming import check_name
+from rar_tf.naming import OWN, call_own, check_name, find, is_own
 
 PROTOCOLS = ("rar", "far")
 ATTACKS = ("original", "default", "strongest")
@@ -71,11 +71,14 @@ class Protocol:
           shown it on 200 validation images of three models.
         strongest: a portfolio of scores and starts around `default`, which is its first
           member, selecting by each metric; never weaker than `default` on an image.
+        module:function: one's own, from this protocol to a tuple of `Ifia`.
 
         Raises:
-          ValueError: an unknown name.
+          ValueError: an unknown name, or a function of one's own that does not give searches.
         """
-        check_name("attack", attack, ATTACKS)
+        if is_own(attack):
+            return _own_searches(attack, self)
+        check_name("attack", attack, ATTACKS, OWN)
         paper = Ifia(
             self.threat,
             k=self.attack_k,
@@ -102,6 +105,13 @@ class Protocol:
         if attack == "default":
             return (economical,)
         return _portfolio(economical)
+
+
+def _own_searches(attack: str, protocol: Protocol) -> tuple[Ifia, ...]:
+    searches = call_own("attack", attack, find("attack", attack, {}), tuple, protocol)
+    if not searches or not all(isinstance(search, Ifia) for search in searches):
+        raise ValueError(f"attack={attack} must return a tuple of Ifia. Received: {searches}")
+    return searches
 
 
 def _cheap(label_map: LabelMap) -> LabelMap:

@@ -5,6 +5,7 @@ import pathlib
 from rar_tf.evaluation.page import page
 from rar_tf.evaluation.plots import figure_1, figure_2, load_pictures
 from rar_tf.evaluation.tables import PUBLISHED, Result, find_results, markdown, settings
+from rar_tf.naming import as_file_name
 
 
 def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
@@ -32,7 +33,7 @@ def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
         shown = _shown([result for result in results if result.setting == setting])
         k = shown[0].report.protocol["k"]
         title = f"{setting[1]}, protocol {setting[0]}"
-        suffix = "_".join(setting).replace(":", "_").replace("/", "_")
+        suffix = as_file_name("_".join(setting))
         rows = {result.approach: result.rows() for result in shown}
         examples = [_examples(result) for result in shown]
         common = set.intersection(*(set(part) for part in examples))
@@ -58,9 +59,10 @@ def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
 
 def _shown(results: list[Result]) -> list[Result]:
     """One result an approach: of the attack `default` if there is one."""
+    # One's own attack stands alone or not at all: it is nobody else's measure.
     rank = {"default": 2, "strongest": 1, "original": 0}
     best: dict[str, Result] = {}
-    for result in sorted(results, key=lambda result: rank[result.report.attack]):
+    for result in sorted(results, key=lambda result: rank.get(result.report.attack, -1)):
         best[result.approach] = result
     # As the papers list them, others after.
     published = [key[2] for key in PUBLISHED if key[:2] == results[0].setting]

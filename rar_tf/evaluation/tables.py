@@ -136,7 +136,7 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
             result.report.attack: result.report for result in here if result.approach == approach
         }
         default = runs.get("default")
-        any_run = default or runs.get("strongest") or runs.get("original")
+        any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
         rows.append(
             (

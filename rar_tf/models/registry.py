@@ -4,7 +4,7 @@ import keras
 
 from rar_tf.models.resnet import flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
-from rar_tf.naming import check_name
+from rar_tf.naming import call_own, find, is_own, parameters
 
 ARCHITECTURES = {
     constructor.__name__: constructor
@@ -23,16 +23,40 @@ def build(
     """The named architecture at its initial weights.
 
     Args:
-      architecture: a name of `ARCHITECTURES`.
+      architecture: a name of `ARCHITECTURES`, or "module:function" of one's own: from
+        (num_classes, input_shape, seed) to a Keras model, with weight_decay if it likes.
       num_classes: number of logits.
       input_shape: [H, W, C] of an image.
       seed: of the initial weights.
       weight_decay: wd of the L2 loss wd * sum w^2 / 2 on kernels.
 
     Raises:
-      ValueError: an unknown name.
+      ValueError: an unknown name; a function of one's own that fails, or whose model does not
+        map such images to so many logits.
     """
-    check_name("architecture", architecture, ARCHITECTURES)
-    return ARCHITECTURES[architecture](
-        num_classes, input_shape, weight_decay=weight_decay, seed=seed
-    )
+    constructor = find("architecture", architecture, ARCHITECTURES)
+    settings = {"num_classes": num_classes, "input_shape": input_shape, "seed": seed}
+    if not is_own(architecture):
+        return constructor(**settings, weight_decay=weight_decay)
+    taken = parameters(constructor)
+    missing = [name for name in settings if name not in taken]
+    if missing:
+        raise ValueError(
+            f"architecture={architecture} must take num_classes, input_shape and seed. "
+            f"Received: a function without {', '.join(missing)}"
+        )
+    if "weight_decay" in taken:
+        settings["weight_decay"] = weight_decay
+    elif weight_decay:
+        raise ValueError(
+            f"architecture={architecture} must take weight_decay for it to be other than 0. "
+            f"Received: weight_decay={weight_decay}"
+        )
+    model = call_own("architecture", architecture, constructor, keras.Model, **settings)
+    expected = ((None, *input_shape), (None, num_classes))
+    if (model.input_shape, model.output_shape) != expected:
+        raise ValueError(
+            f"architecture={architecture} must map images {expected[0]} to logits {expected[1]}. "
+            f"Received: a model from {model.input_shape} to {model.output_shape}"
+        )
+    return model

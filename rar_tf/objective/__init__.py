@@ -20,6 +20,7 @@ from rar_tf.objective.catalogue import (
     natural,
 )
 from rar_tf.objective.objective import Batch, Objective, Parts, Term
+from rar_tf.objective.own import constructor, own_settings
 from rar_tf.objective.sizes import SizeFn
 from rar_tf.objective.terms import AttributionFn, DissimilarityFn
 
@@ -37,6 +38,7 @@ __all__ = [
     "adv_aat",
     "adv_far",
     "align",
+    "constructor",
     "distributional",
     "far",
     "ig_norm",
@@ -47,6 +49,7 @@ __all__ = [
     "loss_output",
     "madry",
     "natural",
+    "own_settings",
     "sizes",
     "terms",
 ]

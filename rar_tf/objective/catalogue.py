@@ -2,7 +2,7 @@
 
 from rar_tf.attribution import input_gradient as input_gradient_map
 from rar_tf.attribution import l1, label_logit, smooth_grad
-from rar_tf.naming import check_name
+from rar_tf.naming import find
 from rar_tf.objective import sizes, terms
 from rar_tf.objective.objective import Objective
 
@@ -23,6 +23,7 @@ def madry() -> Objective:
 def ig_norm(
     weight: float = 1.0,
     *,
+    size: sizes.SizeFn = sizes.l1,
     ig_steps: int = 50,
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
@@ -32,18 +33,19 @@ def ig_norm(
 
     Args:
       weight: lambda.
+      size: s in place of the norm, attribution [B, ...] -> [B]  [RAR eq. 4].
       ig_steps: m of the gradient step.
       attack_ig_steps: m of the attack.
       ig_rule: quadrature rule of both ("right" is the original's).
       chunk: nodes held in memory at once; None for all.
     """
-    l1_terms = _l1_terms(ig_steps, attack_ig_steps, ig_rule, chunk)
-    return Objective("clean", weight=weight, flat_at_x=True, **l1_terms)
+    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk)
 
 
 def ig_sum_norm(
     weight: float = 0.1,
     *,
+    size: sizes.SizeFn = sizes.l1,
     ig_steps: int = 50,
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
@@ -53,17 +55,19 @@ def ig_sum_norm(
 
     Args:
       weight: beta.
-      ig_steps, attack_ig_steps, ig_rule, chunk: as in `ig_norm`.
+      size, ig_steps, attack_ig_steps, ig_rule, chunk: as in `ig_norm`.
     """
-    l1_terms = _l1_terms(ig_steps, attack_ig_steps, ig_rule, chunk)
-    return Objective("adversarial", weight=weight, **l1_terms)
+    return _sized("adversarial", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk)
 
 
-def _l1_terms(ig_steps, attack_ig_steps, rule, chunk):
-    return {
-        "term": terms.loss_attribution(sizes.l1, steps=ig_steps, rule=rule, chunk=chunk),
-        "search": terms.loss_attribution(sizes.l1, steps=attack_ig_steps, rule=rule, chunk=chunk),
-    }
+def _sized(base, weight, size, ig_steps, attack_ig_steps, rule, chunk):
+    """s(IG(x, x_adv)) on either base; only the plain sum has a gradient at x_adv = x."""
+
+    def term(steps):
+        return terms.loss_attribution(size, steps=steps, rule=rule, chunk=chunk)
+
+    flat = base == "clean" and size is not sizes.total
+    return Objective(base, term(ig_steps), weight, term(attack_ig_steps), flat_at_x=flat)
 
 
 def input_gradient(weight: float = 0.1, *, q: float = 2.0) -> Objective:
@@ -90,6 +94,7 @@ def layer_ig_norm(
     weight: float = 1.0,
     *,
     layer: str,
+    size: sizes.SizeFn = sizes.l1,
     ig_steps: int = 50,
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
@@ -99,13 +104,14 @@ def layer_ig_norm(
     Args:
       weight: lambda.
       layer: name of a layer of the (Functional) classifier.
-      ig_steps, attack_ig_steps, ig_rule: as in `ig_norm`.
+      size, ig_steps, attack_ig_steps, ig_rule: as in `ig_norm`.
     """
 
     def term(steps):
-        return terms.layer_loss_attribution(sizes.l1, layer, steps=steps, rule=ig_rule)
+        return terms.layer_loss_attribution(size, layer, steps=steps, rule=ig_rule)
 
-    return Objective("clean", term(ig_steps), weight, term(attack_ig_steps), flat_at_x=True)
+    flat = size is not sizes.total
+    return Objective("clean", term(ig_steps), weight, term(attack_ig_steps), flat_at_x=flat)
 
 
 def distributional(
@@ -128,12 +134,7 @@ def distributional(
       size: s of d_IG(z, z') = s(IG(z, z')).
       ig_steps, attack_ig_steps, ig_rule, chunk: as in `ig_norm`.
     """
-
-    def term(steps):
-        return terms.loss_attribution(size, steps=steps, rule=ig_rule, chunk=chunk)
-
-    flat = size is not sizes.total
-    return Objective("clean", term(ig_steps), weight, term(attack_ig_steps), flat_at_x=flat)
+    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk)
 
 
 def far(
@@ -251,10 +252,7 @@ def _smooth_grad(samples, chunk):
 
 
 def _named(what, value, known):
-    if callable(value):
-        return value
-    check_name(what, value, known, " or a function")
-    return known[value]
+    return value if callable(value) else find(what, value, known)
 
 
 CATALOGUE = {

@@ -91,11 +91,11 @@ class Objective:
 
         def score(x_adv):
             if self.base == "clean" and search is not None:
-                return search(classifier, batch, x_adv)
+                return _per_example(search(classifier, batch, x_adv))
             value = cross_entropy(classifier(x_adv, training=False), batch.label)
             if search is None or self.weight == 0:
                 return value
-            return value + self.weight * search(classifier, batch, x_adv)
+            return value + self.weight * _per_example(search(classifier, batch, x_adv))
 
         return score
 
@@ -119,5 +119,14 @@ class Objective:
         loss = cross_entropy(logits, batch.label)
         if self.term is None or self.weight == 0:
             return Parts(loss, loss, tf.zeros_like(loss), logits)
-        term = self.term(classifier, batch, x_adv)
+        term = _per_example(self.term(classifier, batch, x_adv))
         return Parts(loss + self.weight * term, loss, term, logits)
+
+
+def _per_example(term):
+    """The term, if it has one value an image: a single number would broadcast in silence."""
+    if term.shape.rank not in (1, None):
+        raise ValueError(
+            f"a term must give one value an image, [B]. Received: shape={tuple(term.shape)}"
+        )
+    return term

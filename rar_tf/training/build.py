@@ -6,9 +6,10 @@ import keras
 
 from rar_tf import models
 from rar_tf.attack import Attack, LpBall, Threat, TransportPenalty
-from rar_tf.objective import CATALOGUE, Objective
+from rar_tf.naming import is_own
+from rar_tf.objective import Objective, constructor
 from rar_tf.training.presets import Preset
-from rar_tf.training.schedules import OBJECTIVE_SETTINGS
+from rar_tf.training.schedules import objective_settings
 
 
 def objective(preset: Preset) -> Objective:
@@ -17,10 +18,15 @@ def objective(preset: Preset) -> Objective:
     Raises:
       ValueError: one of them is not given.
     """
-    settings = {name: needed(preset, name) for name in OBJECTIVE_SETTINGS[preset.objective]}
-    if preset.chunk is not None:
-        settings["chunk"] = preset.chunk
-    return CATALOGUE[preset.objective](**settings)
+    names = objective_settings(preset.objective)
+    if is_own(preset.objective):  # None leaves the default of its own function.
+        settings = {name: getattr(preset, name) for name in names} | (preset.options or {})
+        settings = {name: value for name, value in settings.items() if value is not None}
+    else:
+        settings = {name: needed(preset, name) for name in names}
+        if preset.chunk is not None:
+            settings["chunk"] = preset.chunk
+    return constructor(preset.objective)(**settings)
 
 
 def attack(preset: Preset) -> Attack | None:

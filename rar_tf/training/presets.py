@@ -5,9 +5,9 @@ from typing import Any
 
 from rar_tf.datasets import image_sides
 from rar_tf.models import INITIALIZERS
-from rar_tf.naming import check_name
-from rar_tf.objective import CATALOGUE
-from rar_tf.training.schedules import OBJECTIVE_SETTINGS, SCHEDULES
+from rar_tf.naming import check_name, is_own
+from rar_tf.objective import constructor
+from rar_tf.training.schedules import SCHEDULES, objective_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Preset:
     """Every setting that decides the weights; None where a setting does not apply.
 
     Attributes:
-      dataset, objective, schedule: names.
-      architecture: a name; None for that of the `.keras` file.
+      dataset, objective, schedule: names; the first two may be "module:function".
+      architecture: a name or "module:function"; None for that of the `.keras` file.
       init_from: "scratch", "natural" (train a natural model first) or a `.keras` file: one's
         own classifier, trained on from its weights.
       seed: of initial weights, data order and attack starts.
@@ -40,6 +40,7 @@ class Preset:
       attribution, dissimilarity: S and d_s of "far" and "adv_far".
       softplus_beta: sharpness of the second derivatives in FAR's attacks.
       base: "clean" or "adversarial", of "align".
+      options: settings of one's own objective beside those named here.
       validate_every, checkpoint_every: in steps.
       image_size: (height, width) that images are scaled to; None for the data set's own.
       initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own.
@@ -78,6 +79,7 @@ class Preset:
     dissimilarity: str | None = None
     softplus_beta: float | None = None
     base: str | None = None
+    options: dict[str, Any] | None = None
     validate_every: int = 500
     checkpoint_every: int = 250
     image_size: tuple[int, int] | None = None
@@ -104,7 +106,8 @@ def resolve(
 
     Args:
       dataset: a name; "fast" takes any, "paper" those that the paper reports.
-      objective: a name of `rar_tf.objective.CATALOGUE`.
+      objective: a name of `rar_tf.objective.CATALOGUE`, or "module:function" of one's own,
+        whose arguments' defaults then are the preset's.
       schedule: "fast" or "paper".
       seed: of the run.
       **overrides: fields of `Preset`; None leaves the preset's value.
@@ -112,7 +115,7 @@ def resolve(
     Raises:
       ValueError: an unknown name, or an override of a setting that does not apply.
     """
-    check_name("objective", objective, CATALOGUE)
+    constructor(objective)
     check_name("schedule", schedule, SCHEDULES)
     values = SCHEDULES[schedule](dataset, objective)
     preset = Preset(dataset=dataset, objective=objective, schedule=schedule, seed=seed, **values)
@@ -121,6 +124,8 @@ def resolve(
         _check_applies(preset, name, value)
     if "image_size" in overrides:
         overrides["image_size"] = image_sides(overrides["image_size"])
+    if "options" in overrides:
+        overrides["options"] = _options(preset, overrides["options"])
     preset = dataclasses.replace(preset, **overrides)
     if preset.init_from.endswith(".keras"):
         for name in _NOT_WITH_A_FILE:
@@ -139,13 +144,31 @@ def _check_applies(preset: Preset, name: str, value: Any) -> None:
     if not hasattr(preset, name):
         check_name("setting", name, [field.name for field in dataclasses.fields(Preset)])
     free = _FREE
-    if "ig_steps" in OBJECTIVE_SETTINGS[preset.objective]:
+    settings = objective_settings(preset.objective)
+    if is_own(preset.objective):
+        free += (*settings, "gamma")
+    elif "ig_steps" in settings:
         free += ("chunk", "layer")
     if getattr(preset, name) is None and name not in free:
         raise ValueError(
             f"{name} does not apply to objective={preset.objective}, schedule={preset.schedule}, "
             f"optimizer={preset.optimizer}. Received: {name}={value}"
         )
+
+
+def _options(preset: Preset, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of one's own objective, some of them overridden by values of the same type."""
+    defaults = preset.options or {}
+    for name, value in given.items():
+        check_name("option", name, defaults, f", the further settings of {preset.objective}")
+        default = defaults[name]
+        kinds = (int, float) if type(default) is float else (type(default),)
+        if default is not None and type(value) not in kinds:
+            raise ValueError(
+                f"option {name} must be a {type(default).__name__}, as its default {default!r}. "
+                f"Received: {name}={value!r}"
+            )
+    return defaults | given
 
 
 def differences(before: dict, after: dict) -> list[str]:

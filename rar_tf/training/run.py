@@ -9,6 +9,7 @@ from absl import logging
 
 from rar_tf.datasets import ImageData, Split, ordered_batches, training_batches
 from rar_tf.models import load_classifier
+from rar_tf.naming import is_own
 from rar_tf.training import build, checkpoints
 from rar_tf.training.callbacks import (
     Checkpoints,
@@ -17,6 +18,7 @@ from rar_tf.training.callbacks import (
     Validate,
     read_metrics,
 )
+from rar_tf.training.own import try_objective
 from rar_tf.training.presets import Preset, resolve
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.stopping import Interrupted, StopRequest
@@ -56,6 +58,8 @@ def train(
     _check_data(preset, data)
     # Whatever the settings cannot mean comes out here, before a file is written.
     objective, attack = build.objective(preset), build.attack(preset)
+    if is_own(preset.objective):
+        try_objective(preset, objective, attack, data)
     optimizer = build.optimizer(preset)
     classifier = None
     if not workdir.model.exists():

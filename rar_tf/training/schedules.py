@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rar_tf.naming import check_name
-from rar_tf.objective import CATALOGUE
+from rar_tf.naming import check_name, is_own
+from rar_tf.objective import CATALOGUE, constructor, own_settings
 from rar_tf.training import published
 
 _BALL = ("norm", "epsilon", "attack_steps", "attack_step_size")
@@ -31,6 +31,29 @@ OBJECTIVE_SETTINGS = {
     "igr": _FAR_SETTINGS,
     "align": ("weight", "softplus_beta", "base"),
 }
+_NAMED_SETTINGS = {"chunk", *(name for names in OBJECTIVE_SETTINGS.values() for name in names)}
+
+
+def objective_settings(objective: str) -> tuple[str, ...]:
+    """Settings of a `Preset` that the objective's constructor takes."""
+    if objective in OBJECTIVE_SETTINGS:
+        return OBJECTIVE_SETTINGS[objective]
+    return tuple(name for name in own_settings(objective) if name in _NAMED_SETTINGS)
+
+
+def objective_options(objective: str) -> dict[str, Any] | None:
+    """What else a user's own objective takes, with its defaults; None where nothing."""
+    if not is_own(objective):
+        return None
+    settings = own_settings(objective)
+    return {name: settings[name] for name in settings if name not in _NAMED_SETTINGS} or None
+
+
+def _attack_settings(objective: str) -> tuple[str, ...]:
+    if objective in _ATTACK_SETTINGS:
+        return _ATTACK_SETTINGS[objective]
+    return _BALL if constructor(objective)().attacked else ()
+
 
 # What the fast schedule takes where the papers give no values: 8-bit colour images.
 _GENERIC: dict[str, Any] = {"architecture": "resnet18", "epsilon": 8 / 255}
@@ -53,7 +76,7 @@ _FAST_LAYERS = {"small_cnn": "pool1"}
 
 def _applicable(objective: str, values: dict) -> dict:
     """The settings that this objective uses, of those given."""
-    names = (*_ATTACK_SETTINGS[objective], *OBJECTIVE_SETTINGS[objective])
+    names = (*_attack_settings(objective), *objective_settings(objective))
     return {name: values[name] for name in names}
 
 
@@ -140,7 +163,7 @@ def _far(dataset: str, objective: str) -> dict:
 
 def _fast(dataset: str, objective: str) -> dict:
     table = published.RAR.get(dataset, _GENERIC)
-    far = "softplus_beta" in OBJECTIVE_SETTINGS[objective]
+    far = "softplus_beta" in objective_settings(objective)
     natural = objective == "natural"
     settings = {
         "norm": "inf",
@@ -160,6 +183,8 @@ def _fast(dataset: str, objective: str) -> dict:
         "softplus_beta": 1.0,
         "base": "clean",
     }
+    if is_own(objective):
+        settings |= own_settings(objective)
     return {
         "architecture": table["architecture"],
         "init_from": "scratch" if natural else "natural",
@@ -171,6 +196,7 @@ def _fast(dataset: str, objective: str) -> dict:
         "lr_schedule": "warmup_cosine",
         "warmup_steps": 100,
         "adam_epsilon": 1e-7,
+        "options": objective_options(objective),
         **_applicable(objective, settings),
     }
 

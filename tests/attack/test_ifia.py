@@ -78,6 +78,26 @@ def test_slow_version_on_leaky_relu(leaky):
         np.testing.assert_allclose(kendall_tau(*maps), tau, atol=1e-4)
 
 
+def test_score_of_ones_own(leaky):
+    """log_pearson written anew, alone and in a mixture, finds what the named one finds."""
+    network, twin, x, y = leaky
+
+    def own(maps, clean):
+        a, b = (tf.math.log(part + 0.01) for part in (maps, clean))
+        a, b = (part - tf.reduce_mean(part, [1, 2], keepdims=True) for part in (a, b))
+        norms = tf.norm(a, axis=[1, 2]) * tf.norm(b, axis=[1, 2])
+        return -tf.reduce_sum(a * b, [1, 2]) / norms
+
+    for score, named in (
+        (own, "log_pearson"),
+        ((("top_k", 1.0), (own, 0.5)), (("top_k", 1.0), ("log_pearson", 0.5))),
+    ):
+        found, expected = (
+            small(score=part)(network, x, y, ascended=twin).x_adv for part in (score, named)
+        )
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 def test_each_criterion_has_its_own_worst_iterate(leaky):
     network, twin, x, y = leaky
     names = ("top_k", "kendall", "spearman", "center_shift")

@@ -8,7 +8,17 @@ import tensorflow as tf
 
 from rar_tf.attack import Attack, LpBall
 from rar_tf.attribution import cross_entropy
-from rar_tf.objective import Batch, Objective, ig_norm, ig_sum_norm, madry, natural, sizes, terms
+from rar_tf.objective import (
+    Batch,
+    Objective,
+    distributional,
+    ig_norm,
+    ig_sum_norm,
+    madry,
+    natural,
+    sizes,
+    terms,
+)
 from tests import oracles
 
 
@@ -47,6 +57,33 @@ def test_total_with_weight_one_is_madry(setting):
     term = terms.loss_attribution(sizes.total, steps=50, rule="midpoint")
     summed = Objective("clean", term, 1.0)(classifier, batch, x_adv).total
     np.testing.assert_allclose(summed, madry()(classifier, batch, x_adv).total, atol=2e-3)
+
+
+def test_size_of_ones_own(setting):
+    """Twice the norm is twice the term, and as flat at x."""
+    classifier, batch, x_adv = setting
+
+    def doubled(attribution):
+        return 2 * tf.reduce_sum(tf.abs(attribution), [1, 2, 3])
+
+    for constructor in (ig_norm, ig_sum_norm, distributional):
+        ours = constructor(0.7, size=doubled, ig_steps=4, attack_ig_steps=2)
+        plain = constructor(0.7, ig_steps=4, attack_ig_steps=2)
+        assert ours.flat_at_x == plain.flat_at_x
+        np.testing.assert_allclose(
+            ours(classifier, batch, x_adv).term, 2 * plain(classifier, batch, x_adv).term, rtol=1e-5
+        )
+    assert not ig_norm(size=sizes.total).flat_at_x
+
+
+def test_a_term_must_give_one_value_an_image(setting):
+    classifier, batch, x_adv = setting
+    objective = Objective(term=lambda model, batch, x_adv: tf.reduce_sum(x_adv), weight=1.0)
+    message = r"a term must give one value an image, \[B\]\. Received: shape=\(\)"
+    with pytest.raises(ValueError, match=message):
+        objective(classifier, batch, x_adv)
+    with pytest.raises(ValueError, match=message):
+        objective.score(classifier, batch)(x_adv)
 
 
 def test_the_adversary_ascends_the_surrogate_and_not_the_term(setting):

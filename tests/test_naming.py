@@ -1,0 +1,202 @@
+"""Names of settings, and code of the user's own named "module:function"."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from rar_tf import datasets, models, naming
+from rar_tf.objective import CATALOGUE, constructor, own_settings
+from rar_tf.training import resolve
+from rar_tf.training.workdir import to_json
+
+SOURCE = '''
+import keras
+import numpy as np
+import rar_tf
+from rar_tf.datasets import ImageData, Split
+from rar_tf.objective import Objective, ig_norm, sizes
+
+POWER = 3
+
+def scaled(weight=0.5, *, ig_steps=4, power=2.0, size=sizes.l1, layer=None):
+    return ig_norm(weight * power, size=size, ig_steps=ig_steps)
+
+def unattacked(): return Objective(attacked=False)
+def needs(weight, ig_steps): return ig_norm(weight)
+def nothing(weight=1.0): return None
+def fails(): return 1 / 0
+
+def pets(seed, image_size=None):
+    sides = image_size or (6, 6)
+    images = np.zeros((4, *sides, 3), "uint8")
+    split = Split(images, np.array([0, 1, 0, 1], "int32"))
+    return ImageData("?", 2, (*sides, 3), ("cat", "dog"), f"seed {seed}", split, split, split)
+
+def plain_pets(): return pets(0)
+
+def net(num_classes, input_shape, seed):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(),
+                             keras.layers.Dense(num_classes)])
+
+def wrong_net(num_classes, input_shape, seed): return net(num_classes + 1, input_shape, seed)
+def seedless(num_classes, input_shape): return net(num_classes, input_shape, 0)
+'''  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path, monkeypatch):
+    """A folder outside the repository, current and on the path, with the module own_code."""
+    (tmp_path / "own_code.py").write_text(SOURCE)
+    (tmp_path / "broken.py").write_text("import no_such_thing\n")
+    (tmp_path / "halting.py").write_text("raise RuntimeError('on purpose')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("own_code", "broken", "halting"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ig_nrom", r"objective must be one of aat, .* or MODULE:FUNCTION of your own\. "
+         r"Received: objective='ig_nrom'\. Did you mean 'ig_norm'\?"),
+        ("own_cod:scaled", r"must name a module that Python finds, such as a file own_cod\.py in "
+         r"the current directory\. Received: 'own_cod', .*Did you mean 'own_code'\?"),
+        ("own_code:scalde", r"must name a function of .*own_code\.py, which has scaled, unatta.*"
+         r"Received: 'scalde'\. Did you mean 'scaled'\?"),
+        ("own_code:POWER", r"Received: 'POWER', a int\."),
+        ("broken:anything", r"importing failed: ModuleNotFoundError: No module named "
+         r"'no_such_thing' \(.*broken\.py, line 1\)"),
+        ("halting:anything", r"importing failed: RuntimeError: on purpose \(.*halting\.py, line 1"),
+        ("own_code:needs", r"must have defaults\. Received: weight, ig_steps without"),
+    ],
+)  # fmt: skip
+def test_messages_name_what_was_meant(name, message):
+    with pytest.raises(ValueError, match=message):
+        constructor(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own_code:nothing", r"must return a rar_tf Objective\. Received: NoneType"),
+        ("own_code:fails", r"failed: ZeroDivisionError: division by zero \(.*own_code\.py, line 1"),
+    ],
+)
+def test_messages_of_functions_that_do_not_do(name, message):
+    with pytest.raises(ValueError, match=message):
+        constructor(name)()
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_names_of_the_catalogue_are_its_constructors(name):
+    assert constructor(name) is CATALOGUE[name] and not naming.is_own(name)
+
+
+@pytest.mark.parametrize("name", ["a:b", "package.module:name", "_a.b2:C"])
+def test_own_names(name):
+    assert naming.is_own(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["ig_norm", "npz:/a/b.npz", "folder:a b", "a:b:c", ":b", "a:", "2a:b"]
+)
+def test_names_that_are_not_own(name):
+    assert not naming.is_own(name)
+
+
+def test_settings_of_an_own_objective_are_its_plain_arguments():
+    assert own_settings("own_code:scaled") == {
+        "weight": 0.5, "ig_steps": 4, "power": 2.0, "layer": None
+    }  # fmt: skip
+
+
+def test_preset_of_an_own_objective():
+    preset = resolve("fashion_mnist", "own_code:scaled")
+    assert (preset.weight, preset.ig_steps, preset.options) == (0.5, 4, {"power": 2.0})
+    assert (preset.norm, preset.epsilon, preset.attack_steps) == ("inf", 0.1, 5)
+    assert preset.init_from == "natural" and preset.attack_ig_steps is None
+    assert json.loads(to_json(preset))["objective"] == "own_code:scaled"
+    changed = resolve("mine", "own_code:scaled", weight=2.0, options={"power": 3}, layer="a")
+    assert (changed.weight, changed.layer, changed.options) == (2.0, "a", {"power": 3})
+    assert changed.epsilon == 8 / 255
+    transport = resolve("mine", "own_code:scaled", gamma=2.0)
+    assert transport.gamma == 2.0
+
+
+def test_preset_of_an_own_objective_without_an_attack():
+    preset = resolve("mine", "own_code:unattacked")
+    assert preset.attack_steps is None and preset.epsilon is None and preset.options is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"attack_ig_steps": 2}, r"attack_ig_steps does not apply to objective=own_code:scaled"),
+        ({"options": {"powr": 1.0}}, r"option must be one of power, the further settings of "
+         r"own_code:scaled\. Received: option='powr'\. Did you mean 'power'\?"),
+        ({"options": {"power": "two"}}, r"option power must be a float, as its default 2\.0\. "
+         r"Received: power='two'"),
+        ({"schedule": "paper"}, r"objective must be one of .* for --schedule=paper"),
+    ],
+)  # fmt: skip
+def test_messages_about_settings_of_an_own_objective(settings, message):
+    with pytest.raises(ValueError, match=message):
+        resolve("mnist", "own_code:scaled", **settings)
+
+
+def test_own_data_set_gets_what_it_takes():
+    data = datasets.load("own_code:pets", seed=3, image_size=(5, 4))
+    assert (data.name, data.source, data.image_shape) == ("own_code:pets", "seed 3", (5, 4, 3))
+    assert datasets.load("own_code:plain_pets", seed=3).source == "seed 0"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("own_code:plain_pets", {"image_size": 4}, r"must take image_size for it to be given"),
+        ("own_code:net", {}, r"failed: TypeError: net\(\) missing"),
+        ("own_code:fails", {}, r"failed: ZeroDivisionError"),
+        ("fodler:pets", {}, r"Received: 'fodler', which is not found\. Did you mean 'folder'\?"),
+    ],
+)
+def test_messages_of_own_data_sets(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load(name, **settings)
+
+
+def test_own_architecture():
+    kernels = [
+        models.build("own_code:net", num_classes=2, input_shape=(3, 3, 1), seed=s).get_weights()[0]
+        for s in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "weight_decay", "message"),
+    [
+        ("own_code:wrong_net", 0.0, r"must map images \(None, 3, 3, 1\) to logits \(None, 2\)\. "
+         r"Received: a model from \(None, 3, 3, 1\) to \(None, 3\)"),
+        ("own_code:seedless", 0.0, r"must take num_classes, input_shape and seed\. Received: a "
+         r"function without seed"),
+        ("own_code:net", 1e-4, r"must take weight_decay for it to be other than 0"),
+        ("small_cmm", 0.0, r"Did you mean 'small_cnn'\?"),
+    ],
+)  # fmt: skip
+def test_messages_of_own_architectures(name, weight_decay, message):
+    with pytest.raises(ValueError, match=message):
+        models.build(name, num_classes=2, input_shape=(3, 3, 1), weight_decay=weight_decay)
+
+
+def test_plain_forms():
+    assert naming.plain(naming.find) == "rar_tf.naming:find"
+    with pytest.raises(TypeError, match="ndarray has no plain form"):
+        naming.plain(np.zeros(1))
+    assert naming.as_file_name("folder:photos/pets and cats") == "folder_photos_pets_and_cats"
+    assert re.fullmatch(r"[\w.]+", naming.as_file_name("npz:../x.npz"))
