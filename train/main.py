@@ -185,6 +185,9 @@ def main(argv):
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(128 + stopped.signum)
+    except KeyboardInterrupt:  # outside the steps, or for the second time
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
     except (ValueError, WorkdirError, Divergence, OSError) as error:
         logging.debug("details", exc_info=True)
         print(f"error: {error}", file=sys.stderr)

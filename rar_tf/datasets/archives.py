@@ -4,14 +4,13 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
 from rar_tf.datasets import tfds_source
+from rar_tf.files import DAMAGE, refuse_bombs
 
 
 class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
@@ -108,7 +107,7 @@ def reading(path: pathlib.Path, url: str) -> Iterator[None]:
     """Turns every way in which an archive can be broken into one ValueError."""
     try:
         yield
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{path} must be the complete archive of {url}. Received: "
             f"{path.stat().st_size} bytes, truncated or corrupted ({error})"
@@ -122,6 +121,7 @@ def zip_member(archive: zipfile.ZipFile, name: str, url: str) -> bytes:
       ValueError: if there is no such member; says where to get the right archive.
     """
     try:
+        refuse_bombs(archive)
         return archive.read(name)
     except KeyError as error:
         raise ValueError(

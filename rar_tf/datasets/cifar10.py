@@ -3,13 +3,13 @@
 import os
 import pathlib
 import tarfile
-import zlib
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from rar_tf.datasets import tfds_source
 from rar_tf.datasets.splits import ImageData, Split
+from rar_tf.files import DAMAGE
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
@@ -69,7 +69,7 @@ def _from_archive(path: pathlib.Path) -> dict[str, Split]:
                 half: _decode(b"".join(_member(archive, path, name) for name in names), path)
                 for half, names in _MEMBERS.items()
             }
-    except (EOFError, tarfile.TarError, zlib.error, OSError) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{path} must be the complete archive of {URL}. Received: "
             f"{path.stat().st_size} bytes, truncated or corrupted ({error})"
@@ -77,17 +77,15 @@ def _from_archive(path: pathlib.Path) -> dict[str, Split]:
 
 
 def _member(archive: tarfile.TarFile, path: pathlib.Path, name: str) -> bytes:
-    try:
-        file = archive.extractfile(name)
-    except KeyError:
-        file = None
-    content = file.read() if file else b""
-    if len(content) != IMAGES_PER_MEMBER * _RECORD:
+    member = next((found for found in archive if found.name == name and found.isfile()), None)
+    expected = IMAGES_PER_MEMBER * _RECORD
+    file = archive.extractfile(member) if member and member.size == expected else None
+    if file is None:
         raise ValueError(
-            f"{path} must hold {name} of {IMAGES_PER_MEMBER * _RECORD} bytes, as the archive "
-            f"of {URL} does. Received: {f'{len(content)} bytes' if file else 'no such member'}"
+            f"{path} must hold {name} of {expected} bytes, as the archive of {URL} does. "
+            f"Received: {f'{member.size} bytes' if member else 'no such member'}"
         )
-    return content
+    return file.read()
 
 
 def _decode(content: bytes, path: pathlib.Path) -> Split:

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -10,6 +9,7 @@ import tensorflow_datasets as tfds
 from rar_tf.datasets import pixels, tfds_source
 from rar_tf.datasets.partition import hold_out
 from rar_tf.datasets.splits import ImageData, Split
+from rar_tf.files import read_npz
 
 HELD_OUT = 0.1
 SPLITS = ("train", "validation", "test")
@@ -62,31 +62,29 @@ def load_npz(path: str, *, image_size: tuple[int, int] | None, seed: int) -> Ima
     file = pathlib.Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"npz:PATH must name a file. Received: PATH={path}")
-    if not zipfile.is_zipfile(file):
+    arrays = read_npz(file)
+    prefixes = {name: f"{name}_" for name in SPLITS if f"{name}_images" in arrays}
+    if "train" not in prefixes:
+        prefixes = {"train": ""}
+    absent = {f"{p}{kind}" for p in prefixes.values() for kind in ("images", "labels")}
+    absent -= set(arrays)
+    if absent:
         raise ValueError(
-            f"npz:PATH must name a complete .npz file. Received: PATH={path}, "
-            f"{file.stat().st_size} bytes of another kind or truncated"
+            f"{path} must hold images and labels, or train_images and train_labels. "
+            f"Received: {', '.join(sorted(arrays))}"
         )
-    with np.load(file, allow_pickle=False) as arrays:
-        prefixes = {name: f"{name}_" for name in SPLITS if f"{name}_images" in arrays}
-        if "train" not in prefixes:
-            prefixes = {"train": ""}
-        absent = {f"{p}{kind}" for p in prefixes.values() for kind in ("images", "labels")}
-        absent -= set(arrays)
-        if absent:
-            raise ValueError(
-                f"{path} must hold images and labels, or train_images and train_labels. "
-                f"Received: {', '.join(sorted(arrays))}"
-            )
-        splits = {
-            name: _to_split(
-                arrays[f"{p}images"], arrays[f"{p}labels"], image_size, f"{path} {name}"
-            )
-            for name, p in prefixes.items()
-        }
-        class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else None
+    splits = {
+        name: _to_split(arrays[f"{p}images"], arrays[f"{p}labels"], image_size, f"{path} {name}")
+        for name, p in prefixes.items()
+    }
+    class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else None
     if class_names is None:
-        count = 1 + max(split.labels.max(initial=0) for split in splits.values())
+        count = 1 + max(int(split.labels.max(initial=0)) for split in splits.values())
+        if count > max(1, sum(map(len, splits.values()))):
+            raise ValueError(
+                f"labels of {path} must be 0 .. classes - 1, with images of each. "
+                f"Received: a label {count - 1} in {sum(map(len, splits.values()))} images"
+            )
         class_names = tuple(str(label) for label in range(count))
     return assemble(f"npz:{path}", f"arrays in {file}", splits, class_names, seed)
 
@@ -176,6 +174,10 @@ def _to_split(
         raise ValueError(
             f"labels of {origin} must be integers [{len(images)}]. "
             f"Received: {labels.dtype} {list(labels.shape)}"
+        )
+    if not np.array_equal(labels, labels.astype(np.int32)):
+        raise ValueError(
+            f"labels of {origin} must be class numbers. Received: {labels.min()} .. {labels.max()}"
         )
     images = _levels(images, origin)
     if image_size and len(images):

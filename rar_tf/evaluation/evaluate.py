@@ -22,6 +22,7 @@ from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
 from rar_tf.evaluation.robustness import attack_maps
 from rar_tf.evaluation.selection import Selection
+from rar_tf.files import write_atomically
 from rar_tf.naming import plain
 
 
@@ -192,7 +193,7 @@ class _Folder:
         settings = settings | {"model": model, "dataset": data}
         there = self._root / "settings.json"
         if not there.exists():
-            there.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            write_atomically(there, (json.dumps(settings, indent=2) + "\n").encode())
             return
         before = json.loads(there.read_text(encoding="utf-8"))
         changed = [name for name in settings if before.get(name) != settings[name]]
@@ -233,7 +234,7 @@ class _Folder:
         found = compute()
         values = {name: value and dataclasses.asdict(value) for name, value in found.items()}
         text = json.dumps({"settings": settings, "values": values}, indent=2)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_atomically(path, f"{text}\n".encode())
         return found
 
     def finish(self, report: Report) -> None:

@@ -14,6 +14,7 @@ import scipy.stats
 import tensorflow as tf
 
 from rar_tf.evaluation.examples import Row
+from rar_tf.files import write_atomically
 from rar_tf.version import __version__
 
 METRICS = ("top_k", "kendall", "spearman", "center_shift")
@@ -96,9 +97,7 @@ class Report:
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the JSON file, whole or not at all."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(self.to_json(), encoding="utf-8")
-        os.replace(temporary, path)
+        write_atomically(path, self.to_json().encode())
 
 
 def load_report(path: str | pathlib.Path) -> Report:

@@ -1,8 +1,11 @@
 """Classifiers from `.keras` files; nothing in them is executed or unpickled."""
 
 import pathlib
+import zipfile
 
 import keras
+
+from rar_tf.files import refuse_bombs
 
 
 def load_classifier(path: str | pathlib.Path) -> keras.Model:
@@ -20,6 +23,8 @@ def load_classifier(path: str | pathlib.Path) -> keras.Model:
     if path.suffix != ".keras":
         raise ValueError(f"model must be a .keras file. Received: {path}")
     try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bombs(archive)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its reader of zip, JSON or HDF5 does.
         reason = " ".join(str(error).split())[:300]

@@ -3,12 +3,12 @@
 import json
 import os
 import pathlib
-import zipfile
 from typing import Any
 
 import keras
 import numpy as np
 
+from rar_tf.files import read_npz
 from rar_tf.models import build
 from rar_tf.naming import check_name
 from rar_tf.serving import card as cards
@@ -47,15 +47,15 @@ def load(name: str, *, root: str | os.PathLike | None = None) -> tuple[keras.Mod
     check_name("name", name, known, where=f" in {folder}")
     try:
         card = json.loads((folder / name / _CARD).read_text(encoding="utf-8"))
-        with np.load(folder / name / _WEIGHTS, allow_pickle=False) as file:
-            weights = [file[f"{k:03d}"].astype("float32") for k in range(len(file.files))]
+        arrays = read_npz(folder / name / _WEIGHTS)
+        weights = [arrays[f"{k:03d}"].astype("float32") for k in range(len(arrays))]
         classifier = build(
             card["architecture"],
             num_classes=card["num_classes"],
             input_shape=tuple(card["image_shape"]),
         )
         classifier.set_weights(weights)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder / name} must hold {_WEIGHTS} and {_CARD} that fit each other. "
             f"Received: {error}"

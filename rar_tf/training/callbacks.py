@@ -15,10 +15,10 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from rar_tf.files import write_atomically
 from rar_tf.training import checkpoints
 from rar_tf.training.stopping import StopRequest
 from rar_tf.training.validation import Validation, Validator
-from rar_tf.training.workdir import write_atomically
 
 _LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 _WINDOW = 50  # steps over which the shown means run

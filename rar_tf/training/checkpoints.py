@@ -4,14 +4,13 @@ import hashlib
 import io
 import pathlib
 import re
-import zipfile
 from typing import Any
 
 import numpy as np
 from absl import logging
 
+from rar_tf.files import read_npz, write_atomically
 from rar_tf.training.robust_model import RobustModel
-from rar_tf.training.workdir import write_atomically
 
 _NAME = re.compile(r"step-(\d{8})\.npz")
 
@@ -51,13 +50,16 @@ def restore_latest(folder: pathlib.Path, model: RobustModel) -> int:
     for path in reversed(available(folder)):
         try:
             _restore(path, model)
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             logging.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
             problems.append(f"{path}: {error}")
             continue
         return step(model)
     if problems:
-        raise ValueError("no checkpoint could be read:\n  " + "\n  ".join(problems))
+        raise ValueError(
+            "no checkpoint could be read; put a whole one there, or start over in a new --workdir:"
+            + "".join(f"\n  {problem}" for problem in problems)
+        )
     return 0
 
 
@@ -89,8 +91,7 @@ def _digest(arrays):
 
 
 def _restore(path, model):
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = read_npz(path)
     if str(arrays.pop("digest", "")) != _digest(arrays):
         raise ValueError("its content does not match its digest")
     variables = _variables(model)

@@ -54,7 +54,9 @@ def train(
       ValueError: settings that do not fit the data.
     """
     if keep_checkpoints < 1:
-        raise ValueError(f"keep_checkpoints must be >= 1. Received: {keep_checkpoints}")
+        raise ValueError(
+            f"keep_checkpoints must be >= 1. Received: keep_checkpoints={keep_checkpoints}"
+        )
     _check_data(preset, data)
     # Whatever the settings cannot mean comes out here, before a file is written.
     objective, attack = build.objective(preset), build.attack(preset)

@@ -50,7 +50,7 @@ class Validator:
         def hits(parts, batch):
             return tf.cast(tf.argmax(parts.logits, -1, tf.int32) == batch.label, tf.float32)
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False, reduce_retracing=True)
         def measure(x, y, first_row):
             batch = Batch(x, y)
             found = attacked(size, ig_attack, batch, first_row)  # its logits are those of x

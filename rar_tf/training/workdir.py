@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from absl import logging
 
+from rar_tf.files import write_atomically
 from rar_tf.training.presets import Preset, differences
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -168,16 +169,3 @@ class Workdir:
 def to_json(preset: Preset) -> str:
     """The preset as JSON text."""
     return json.dumps(dataclasses.asdict(preset), indent=2) + "\n"
-
-
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file that is either whole or not there, whatever happens meanwhile."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -137,6 +137,8 @@ def test_one_pair_of_arrays_is_divided(tmp_path):
         ({"labels": LABELS / 1}, r"must be integers \[20\]\. Received: float64 \[20\]"),
         ({"labels": LABELS - 1}, r"at least 2 classes\. Received: 1"),
         ({"labels": LABELS * 2 - 1}, r"must be 0 \.\. 1\. Received: -1 \.\. 1 in train"),
+        ({"labels": LABELS + 2**32}, r"must be class numbers\. Received: 4294967296 \.\."),
+        ({"labels": LABELS + 2**30}, r"with images of each\. Received: a label 1073741825 in 20"),
         ({"labels": LABELS * 0}, r"at least 2 classes\. Received: 1"),
         ({"labels": LABELS * 2}, r"at least 3 training images.*Received: 0 of class 1"),
         ({"labels": LABELS, "class_names": ["x", "y", "z"]}, r"Received: 0 of class z"),
@@ -155,7 +157,7 @@ def test_errors_of_npz_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="npz:PATH must name a file"):
         load(f"npz:{tmp_path / 'none.npz'}")
     np.save(tmp_path / "a.npy", IMAGES)
-    with pytest.raises(ValueError, match=r"must name a complete \.npz file"):
+    with pytest.raises(ValueError, match=r"a.npy must be a complete \.npz file"):
         load(f"npz:{tmp_path / 'a.npy'}")
     with pytest.raises(ValueError, match=r"must hold images and labels, .* Received: x"):
         load(save(tmp_path, x=IMAGES))

@@ -1,10 +1,7 @@
-"""Whole runs: resuming after any death gives the same weights; divergence; bad data."""
+"""Whole runs in this process: natural starts, divergence, bad data; deaths are in test_faults."""
 
 import dataclasses
 import json
-import os
-import pathlib
-import signal
 import subprocess
 import sys
 
@@ -16,56 +13,14 @@ from rar_tf.models import load_classifier
 from rar_tf.training import Divergence, Workdir, WorkdirError, build, resolve, train
 from rar_tf.training.callbacks import read_metrics
 from rar_tf.training.estimate import estimate
-from tests.training import killed_run
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def child(folder, where):
-    return subprocess.run(
-        [sys.executable, "-m", "tests.training.killed_run", str(folder), where],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    run = child(tmp_path_factory.mktemp("whole"), "none")
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
-@pytest.mark.parametrize("where", ["step:2", "step:7", "write:2"])
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(
-    tmp_path, uninterrupted, where
-):
-    """Before the first checkpoint; between two, after a validation; inside a write."""
-    assert child(tmp_path, where).returncode == -signal.SIGKILL
-    assert not (tmp_path / "model.keras").exists()
-    resumed = child(tmp_path, "none")
-    assert resumed.stdout == uninterrupted, resumed.stderr
-    assert uninterrupted.endswith("[0, 4, 8, 9]\n")  # each validation once
-    assert not [*tmp_path.rglob("*.tmp")]
-
-
-def test_sigterm_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
-    stopped = child(tmp_path, "term:5")
-    assert stopped.returncode == 128 + signal.SIGTERM
-    assert "stopped at step 5 of 9" in stopped.stdout
-    assert "the same command goes on" in stopped.stdout
-    assert (tmp_path / "checkpoints" / "step-00000005.npz").exists()
-    assert child(tmp_path, "none").stdout == uninterrupted
+from tests.training import tiny_run
 
 
 def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tmp_path):
     preset = dataclasses.replace(
-        killed_run.preset(), init_from="natural", natural_steps=2, max_steps=2, batch_size=6
+        tiny_run.preset(), init_from="natural", natural_steps=2, max_steps=2, batch_size=6
     )
-    data = killed_run.tiny_data()
+    data = tiny_run.tiny_data()
     # The natural preset's own batch is larger than the tiny data: say so, touch nothing.
     with pytest.raises(ValueError, match=r"batch_size must be <= 30.*batch_size=128"):
         train(preset, Workdir(tmp_path / "small"), data)
@@ -91,7 +46,7 @@ def repeated(split, times):
 def test_model_file_loads_without_this_project(tmp_path):
     workdir = Workdir(tmp_path)
     classifier = train(
-        dataclasses.replace(killed_run.preset(), max_steps=1), workdir, killed_run.tiny_data()
+        dataclasses.replace(tiny_run.preset(), max_steps=1), workdir, tiny_run.tiny_data()
     )
     x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
     np.save(tmp_path / "x.npy", x)
@@ -106,7 +61,7 @@ def test_model_file_loads_without_this_project(tmp_path):
 
 def test_divergence_names_step_parts_and_the_last_good_checkpoint(tmp_path):
     preset = dataclasses.replace(
-        killed_run.preset(),
+        tiny_run.preset(),
         learning_rate=1e30,
         lr_schedule="constant",
         checkpoint_every=1,
@@ -114,7 +69,7 @@ def test_divergence_names_step_parts_and_the_last_good_checkpoint(tmp_path):
     )
     workdir = Workdir(tmp_path)
     with pytest.raises(Divergence, match=r"(?s)not finite at step \d+: .*loss=.*term=.*Last good"):
-        train(preset, workdir, killed_run.tiny_data())
+        train(preset, workdir, tiny_run.tiny_data())
     assert not workdir.model.exists()
     for path in workdir.checkpoints.glob("*.npz"):
         with np.load(path) as file:
@@ -122,9 +77,9 @@ def test_divergence_names_step_parts_and_the_last_good_checkpoint(tmp_path):
 
 
 def test_missing_splits_and_unfit_start_models_are_named(tmp_path):
-    data = dataclasses.replace(killed_run.tiny_data(), train=None, missing="Add train.gz.")
+    data = dataclasses.replace(tiny_run.tiny_data(), train=None, missing="Add train.gz.")
     with pytest.raises(FileNotFoundError, match=r"no train split here.*Add train.gz"):
-        train(killed_run.preset(), Workdir(tmp_path / "a"), data)
+        train(tiny_run.preset(), Workdir(tmp_path / "a"), data)
     image = keras.Input((5, 5, 1))
     other = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)))
     other.save(tmp_path / "other.keras")
@@ -134,9 +89,9 @@ def test_missing_splits_and_unfit_start_models_are_named(tmp_path):
         ("junk.keras", "must be a complete .keras file"),
         ("none.keras", "must be a .keras file.*is not there"),
     ):
-        preset = dataclasses.replace(killed_run.preset(), init_from=str(tmp_path / name))
+        preset = dataclasses.replace(tiny_run.preset(), init_from=str(tmp_path / name))
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            train(preset, Workdir(tmp_path / f"run-{name}"), killed_run.tiny_data())
+            train(preset, Workdir(tmp_path / f"run-{name}"), tiny_run.tiny_data())
 
 
 def own_model(path, *, activation=None, probabilities=False):
@@ -150,13 +105,13 @@ def own_model(path, *, activation=None, probabilities=False):
 def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(tmp_path):
     own = own_model(tmp_path / "own.keras", activation="softmax")
     preset = dataclasses.replace(
-        killed_run.preset(),
+        tiny_run.preset(),
         init_from=str(tmp_path / "own.keras"),
         learning_rate=1e-9,
         max_steps=1,
         weight_decay=2.0,
     )
-    trained = train(preset, Workdir(tmp_path / "run"), killed_run.tiny_data())
+    trained = train(preset, Workdir(tmp_path / "run"), tiny_run.tiny_data())
     x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
     np.testing.assert_allclose(keras.ops.softmax(trained(x)), own(x), atol=1e-5)
     built = build.classifier(preset, 3, (8, 8, 1))
@@ -165,15 +120,15 @@ def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(
     own_model(tmp_path / "odd.keras", activation="softplus", probabilities=True)
     preset = dataclasses.replace(preset, init_from=str(tmp_path / "odd.keras"))
     with pytest.raises(ValueError, match=r"must end in logits or a softmax layer.*odd\.keras"):
-        train(preset, Workdir(tmp_path / "odd"), killed_run.tiny_data())
+        train(preset, Workdir(tmp_path / "odd"), tiny_run.tiny_data())
     assert not (tmp_path / "odd").exists()
 
 
 def test_weight_decay_holds_after_a_natural_start_and_the_initializer_before_it(tmp_path):
-    data = killed_run.tiny_data()
+    data = tiny_run.tiny_data()
     data = dataclasses.replace(data, train=repeated(data.train, 10))
     preset = dataclasses.replace(
-        killed_run.preset(),
+        tiny_run.preset(),
         init_from="natural",
         natural_steps=1,
         max_steps=1,
@@ -193,7 +148,7 @@ def test_weight_decay_holds_after_a_natural_start_and_the_initializer_before_it(
 
 
 def test_estimate_measures_real_steps():
-    text = estimate(killed_run.preset(), killed_run.tiny_data())
+    text = estimate(tiny_run.preset(), tiny_run.tiny_data())
     assert "s a step" in text and "minutes for 9 steps" in text and "GiB peak memory" in text
 
 
@@ -201,12 +156,12 @@ def test_chunked_presets_train_to_the_same_weights():
     def weights(chunk):
         from rar_tf.training import RobustModel
 
-        preset = dataclasses.replace(killed_run.preset(), ig_steps=4, chunk=chunk)
+        preset = dataclasses.replace(tiny_run.preset(), ig_steps=4, chunk=chunk)
         model = RobustModel(
             build.classifier(preset, 3, (8, 8, 1)), build.objective(preset), build.attack(preset)
         )
         model.compile(keras.optimizers.SGD(0.01))
-        data = killed_run.tiny_data().train
+        data = tiny_run.tiny_data().train
         x, y = data.images / np.float32(255), data.labels
         model.fit(x, y, batch_size=10, shuffle=False, epochs=1, verbose=0)
         return model.classifier.get_weights()

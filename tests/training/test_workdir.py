@@ -7,9 +7,9 @@ import os
 
 import pytest
 
+from rar_tf.files import write_atomically
 from rar_tf.training import Workdir, WorkdirError, resolve
 from rar_tf.training.callbacks import read_metrics
-from rar_tf.training.workdir import write_atomically
 
 PRESET = resolve("fashion_mnist", "ig_norm")
 

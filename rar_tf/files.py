@@ -1,0 +1,67 @@
+"""Files that outlive a crash, and files that may hold anything."""
+
+import os
+import pathlib
+import tarfile
+import zipfile
+import zlib
+
+import numpy as np
+
+# What Python's readers of zip, tar and gzip raise at damaged or foreign content.
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # encrypted, or compressed in an unknown way
+    UnicodeError,
+)
+# Members of less are harmless; more than a hundredfold is no image, no weight.
+_SMALL, _EXPANSION = 2**28, 100
+
+
+def write_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file that is either whole or not there, whatever happens meanwhile."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def refuse_bombs(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError if a member is large and expands to over a hundred times its size."""
+    for member in archive.infolist():
+        if member.file_size > max(_SMALL, _EXPANSION * member.compress_size):
+            raise ValueError(
+                f"members must expand to at most {_EXPANSION} times their size or {_SMALL} bytes. "
+                f"Received: {member.filename!r}, {member.compress_size} bytes that expand to "
+                f"{member.file_size}"
+            )
+
+
+def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file; nothing in it is unpickled.
+
+    Raises:
+      ValueError: it is no .npz file, is damaged, holds Python objects, or expands beyond reason.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bombs(archive)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # numpy raises whatever its parser of headers does.
+        raise ValueError(
+            f"{path} must be a complete .npz file of plain arrays. Received: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{path} must hold arrays only. Received: {', '.join(raw)}")
+    return arrays

@@ -1,0 +1,102 @@
+"""Faults that a process of ours can be told to meet, each at a given point of a training run."""
+
+import os
+import signal
+import sys
+import time
+
+from rar_tf.training import callbacks, workdir
+
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "term": signal.SIGTERM,
+    "int": signal.SIGINT,
+    "stop": signal.SIGSTOP,
+}
+
+
+def arrange(where: str) -> None:
+    """Patches this process so that the fault comes where it is told.
+
+    Args:
+      where: "kill:N", "term:N", "int:N" or "stop:N", that signal after step N; "write:N", SIGKILL
+        inside the N-th checkpoint write; "call:N", SIGKILL at the N-th call that a function of
+        rar_tf/training makes or gets, saying which on stderr; "count", their number on stderr at
+        the end; "clock", clocks that run backwards; "none".
+
+    Raises:
+      ValueError: something else.
+    """
+    kind, _, number = where.partition(":")
+    if kind in SIGNALS:
+        _after_step(int(number), SIGNALS[kind])
+    elif kind == "write":
+        _in_write(int(number))
+    elif kind in ("call", "count"):
+        _at_call(int(number or 0))
+    elif kind == "clock":
+        _clock_backwards()
+    elif kind != "none":
+        raise ValueError(f"where must name a fault. Received: where={where!r}")
+
+
+def _after_step(number, signum):
+    original = callbacks.GuardFinite.on_train_batch_end
+
+    def end(self, batch, logs=None):
+        if callbacks.checkpoints.step(self.model) == number:
+            os.kill(os.getpid(), signum)
+        original(self, batch, logs)
+
+    callbacks.GuardFinite.on_train_batch_end = end
+
+
+def _in_write(number):
+    replace, seen = workdir.os.replace, []
+
+    def patched(source, target):
+        if "step-" in str(target):
+            seen.append(target)
+            if len(seen) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+
+    workdir.os.replace = patched
+
+
+def _at_call(number):
+    folder, seen = os.path.dirname(workdir.__file__), 0
+
+    def hook(frame, event, arg):
+        nonlocal seen
+        if event not in ("call", "c_call") or not frame.f_code.co_filename.startswith(folder):
+            return
+        seen += 1
+        if seen == number:
+            callee = "" if event == "call" else f", calling {arg.__name__}"
+            os.write(2, f"died in {frame.f_code.co_qualname}{callee}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(hook)
+    if not number:
+        original = workdir.Workdir.held.__wrapped__  # the last to leave
+
+        import contextlib
+
+        @contextlib.contextmanager
+        def held(self):
+            yield from original(self)
+            os.write(2, f"calls: {seen}\n".encode())
+
+        workdir.Workdir.held = held
+
+
+def _clock_backwards():
+    now = 2e9
+
+    def clock():
+        nonlocal now
+        now -= 1000
+        return now
+
+    time.time = time.monotonic = time.perf_counter = clock
