@@ -15,7 +15,7 @@ import sys
 from absl import app, flags, logging
 
 from rar_tf import datasets
-from rar_tf.models import ARCHITECTURES, INITIALIZERS
+from rar_tf.models import ARCHITECTURES, INITIALIZERS, PRECISIONS
 from rar_tf.naming import OWN, as_file_name
 from rar_tf.objective import CATALOGUE
 from rar_tf.training import (
@@ -82,6 +82,8 @@ flags.DEFINE_string("dissimilarity", None, "Of far: pearson, cosine or l1.")
 flags.DEFINE_float("softplus_beta", None, "Sharpness of second derivatives in FAR's attacks.")
 flags.DEFINE_string("base", None, "clean or adversarial, of align.")
 flags.DEFINE_multi_string("options", None, "NAME=VALUE, a further setting of your own objective.")
+flags.DEFINE_enum("precision", None, PRECISIONS, "Of the computation; weights stay float32.")
+flags.DEFINE_float("ema", None, "Momentum of the average of the weights that is saved.")
 flags.DEFINE_integer("validate_every", None, "Steps between validations.")
 flags.DEFINE_integer("checkpoint_every", None, "Steps between checkpoints.")
 

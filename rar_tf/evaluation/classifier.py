@@ -32,7 +32,7 @@ def logits_of(
 def ascended(classifier: keras.Model, ifia: Ifia) -> keras.Model:
     """The network that the attack's score sees, on the classifier's variables."""
     if ifia.second_derivatives == "softplus_twin":
-        return models.softplus_twin(classifier, ifia.softplus_beta)
+        return models.softplus_twin(models.compute_twin(classifier), ifia.softplus_beta)
     if ifia.second_derivatives == "softplus_second_derivative":
-        return models.with_softplus_second_derivative(classifier, ifia.softplus_beta)
-    return classifier
+        classifier = models.with_softplus_second_derivative(classifier, ifia.softplus_beta)
+    return models.compute_twin(classifier)

@@ -7,6 +7,7 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
+from rar_tf.models.compute import PRECISIONS, compute_twin
 from rar_tf.models.files import load_classifier
 from rar_tf.models.fitting import fitted
 from rar_tf.models.initializers import INITIALIZERS, reinitialize
@@ -21,7 +22,9 @@ __all__ = [
     "INITIALIZERS",
     "NORMALIZATIONS",
     "OUTPUTS",
+    "PRECISIONS",
     "build",
+    "compute_twin",
     "count_relus",
     "decay_kernels",
     "fitted",

@@ -110,8 +110,14 @@ def layer_ig_norm(
     def term(steps):
         return terms.layer_loss_attribution(size, layer, steps=steps, rule=ig_rule)
 
-    flat = size is not sizes.total
-    return Objective("clean", term(ig_steps), weight, term(attack_ig_steps), flat_at_x=flat)
+    return Objective(
+        "clean",
+        term(ig_steps),
+        weight,
+        term(attack_ig_steps),
+        flat_at_x=size is not sizes.total,
+        layers=(layer,),
+    )
 
 
 def distributional(

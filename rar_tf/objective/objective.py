@@ -57,6 +57,7 @@ class Objective:
       softplus_beta: sharpness of the softplus whose second derivative ReLUs take in
         attacks, values and first derivatives staying their own  [FAR sec. 4]; None for
         plain ReLU.
+      layers: names of layers whose activations the term or the search looks at.
     """
 
     base: str = "clean"
@@ -68,6 +69,7 @@ class Objective:
     flat_at_x: bool = False
     keep_label: bool = False
     softplus_beta: float | None = None
+    layers: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.base not in ("clean", "adversarial"):

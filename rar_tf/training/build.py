@@ -85,10 +85,12 @@ def learning_rate(preset: Preset):
 
 def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
     """Adam, or SGD with momentum 0.9."""
+    averaging = {} if preset.ema is None else {"use_ema": True, "ema_momentum": preset.ema}
     if preset.optimizer == "adam":
-        return keras.optimizers.Adam(learning_rate(preset), epsilon=needed(preset, "adam_epsilon"))
+        epsilon = needed(preset, "adam_epsilon")
+        return keras.optimizers.Adam(learning_rate(preset), epsilon=epsilon, **averaging)
     if preset.optimizer == "momentum":
-        return keras.optimizers.SGD(learning_rate(preset), momentum=0.9)
+        return keras.optimizers.SGD(learning_rate(preset), momentum=0.9, **averaging)
     raise ValueError(
         f"optimizer must be adam or momentum. Received: optimizer={preset.optimizer!r}"
     )

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from rar_tf.files import write_atomically
 from rar_tf.training import checkpoints
+from rar_tf.training.averaging import averaged_weights
 from rar_tf.training.stopping import StopRequest
 from rar_tf.training.validation import Validation, Validator
 
@@ -124,7 +125,7 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class Validate(keras.callbacks.Callback):
-    """Validates at the first step, every `every` steps and at the last; writes metrics.csv."""
+    """Validates what would be saved, every `every` steps and at both ends; writes metrics.csv."""
 
     _FIELDS = ["step", *(field.name for field in dataclasses.fields(Validation))]
 
@@ -165,7 +166,8 @@ class Validate(keras.callbacks.Callback):
         self._events.close()
 
     def _validate(self, step):
-        row = {"step": step, **dataclasses.asdict(self._validator(self._batches))}
+        with averaged_weights(self.model):
+            row = {"step": step, **dataclasses.asdict(self._validator(self._batches))}
         logging.info(
             "step %d, validation on %d images: natural accuracy %.4f, PGD accuracy %.4f, "
             "mean ||IG||_1 %.4f nats",

@@ -24,6 +24,7 @@ def estimate(preset: Preset, data: ImageData) -> str:
         build.objective(preset),
         build.attack(preset),
         seed=preset.seed,
+        precision=preset.precision,
     )
     model.compile(build.optimizer(preset))
     batches = training_batches(

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from rar_tf.datasets import image_sides
-from rar_tf.models import INITIALIZERS
+from rar_tf.models import INITIALIZERS, PRECISIONS
 from rar_tf.naming import check_name, is_own
 from rar_tf.objective import constructor
 from rar_tf.training.schedules import SCHEDULES, objective_settings
@@ -41,6 +41,9 @@ class Preset:
       softplus_beta: sharpness of the second derivatives in FAR's attacks.
       base: "clean" or "adversarial", of "align".
       options: settings of one's own objective beside those named here.
+      precision: "float32" or "mixed_bfloat16", of the computation; weights stay float32.
+      ema: momentum of the average of the weights that is validated and saved; None for the
+        last weights.
       validate_every, checkpoint_every: in steps.
       image_size: (height, width) that images are scaled to; None for the data set's own.
       initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own.
@@ -80,6 +83,8 @@ class Preset:
     softplus_beta: float | None = None
     base: str | None = None
     options: dict[str, Any] | None = None
+    precision: str = "float32"
+    ema: float | None = None
     validate_every: int = 500
     checkpoint_every: int = 250
     image_size: tuple[int, int] | None = None
@@ -94,6 +99,7 @@ _FREE: tuple[str, ...] = (
     "lr_boundaries",
     "lr_factors",
     "adam_epsilon",
+    "ema",
     "image_size",
     "initializer",
 )
@@ -202,6 +208,9 @@ def _checked(preset: Preset) -> Preset:
         value = getattr(preset, name)
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite. Received: {name}={value}")
+    if preset.ema is not None and not 0 < preset.ema < 1:
+        raise ValueError(f"ema must be in (0, 1). Received: ema={preset.ema}")
+    check_name("precision", preset.precision, PRECISIONS)
     for name in ("validate_every", "checkpoint_every"):
         if getattr(preset, name) < 1:
             raise ValueError(f"{name} must be >= 1. Received: {name}={getattr(preset, name)}")

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attack import Attack
-from rar_tf.models import with_softplus_second_derivative
+from rar_tf.models import compute_twin, with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective
 
 
@@ -29,6 +29,7 @@ class RobustModel(keras.Model):
         attack: Attack | None = None,
         *,
         seed: int = 0,
+        precision: str = "float32",
         name: str = "robust_model",
     ):
         """
@@ -37,6 +38,7 @@ class RobustModel(keras.Model):
           objective: what is minimized.
           attack: the inner maximization; None only for an objective without one.
           seed: of the attack's random starts.
+          precision: of the computation, see `models.compute_twin`; weights stay float32.
           name: of the model.
 
         Raises:
@@ -53,11 +55,13 @@ class RobustModel(keras.Model):
                 "random_start=True. Received: random_start=False"
             )
         self.classifier = classifier
-        twin = classifier
+        network = compute_twin(classifier, precision, keep=objective.layers)
+        attacked = network
         if objective.softplus_beta is not None:
-            twin = with_softplus_second_derivative(classifier, objective.softplus_beta)
+            smooth = with_softplus_second_derivative(classifier, objective.softplus_beta)
+            attacked = compute_twin(smooth, precision, keep=objective.layers)
         # On the classifier's own weights: in a closure, or Keras would count them twice.
-        self._attacked_classifier = lambda: twin
+        self._networks = lambda: (network, attacked)
         self.objective = objective
         self.attack = attack
         self.seed = seed
@@ -78,7 +82,7 @@ class RobustModel(keras.Model):
             return batch.image
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return self.attack(
-            self.objective.score(self._attacked_classifier(), batch),
+            self.objective.score(self._networks()[1], batch),
             batch.image,
             seed=tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)]),
             first_row=replica * tf.shape(batch.image)[0],
@@ -88,18 +92,20 @@ class RobustModel(keras.Model):
 
     def _same_class(self, x):
         """x_adv -> bool [B], whether the predicted class is still that of x."""
-        before = tf.argmax(self.classifier(x, training=False), -1)
-        return lambda x_adv: tf.argmax(self.classifier(x_adv, training=False), -1) == before
+        network = self._networks()[0]
+        before = tf.argmax(network(x, training=False), -1)
+        return lambda x_adv: tf.argmax(network(x_adv, training=False), -1) == before
 
     def train_step(self, data):
         """One step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""
         batch = _unpack(data)
         x_adv = self.find_adversary(batch)
+        network = self._networks()[0]
         with tf.GradientTape() as tape:
-            parts = self.objective(self.classifier, batch, x_adv, training=True)
+            parts = self.objective(network, batch, x_adv, training=True)
             loss = tf.nn.compute_average_loss(parts.total)
-            if self.losses:
-                loss += tf.nn.scale_regularization_loss(tf.add_n(self.losses))
+            if network.losses:
+                loss += tf.nn.scale_regularization_loss(tf.add_n(network.losses))
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
         self.trackers["loss"].update_state(parts.total)
@@ -120,7 +126,7 @@ class RobustModel(keras.Model):
         """Whether the unperturbed images are classified correctly [B]."""
         if self.objective.base == "clean":
             return _hits(parts.logits, batch.label)
-        return _hits(self.classifier(batch.image, training=False), batch.label)
+        return _hits(self._networks()[0](batch.image, training=False), batch.label)
 
 
 def _hits(logits, labels):

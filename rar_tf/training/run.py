@@ -77,10 +77,13 @@ def train(
                 start = _natural_start(preset)
                 natural = train(start, workdir.natural, data, keep_checkpoints=keep_checkpoints)
                 classifier.set_weights(natural.get_weights())
-            model = RobustModel(classifier, objective, attack, seed=preset.seed)
+            model = RobustModel(
+                classifier, objective, attack, seed=preset.seed, precision=preset.precision
+            )
             model.compile(optimizer)
             model.optimizer.build(model.trainable_variables)
             fit(model, preset, workdir, data, keep_checkpoints)
+            model.optimizer.finalize_variable_values(model.trainable_variables)
             save_classifier(classifier, workdir.model)
             return classifier
 
@@ -160,6 +163,7 @@ def _natural_start(preset: Preset) -> Preset:
         architecture=preset.architecture,
         initializer=preset.initializer,
         image_size=preset.image_size,
+        precision=preset.precision,
         max_steps=preset.natural_steps,
     )
 

@@ -141,7 +141,7 @@ def test_softplus_second_derivatives_serve_the_attack_and_leave_the_gradient_ste
         )
         model = RobustModel(relu_network(), objective, Attack(LpBall(), 3, 0.03), seed=1)
         model.compile("sgd")
-        score = objective.score(model._attacked_classifier(), BATCH)
+        score = objective.score(model._networks()[1], BATCH)
         x_adv = tf.constant(X_ADV)
         with tf.GradientTape() as tape:
             tape.watch(x_adv)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from rar_tf.attack import Attack, LpBall
 from rar_tf.objective import CATALOGUE, Batch, ig_norm, ig_sum_norm, madry, natural
 from rar_tf.training import RobustModel
+from rar_tf.training.averaging import averaged_weights
 
 RANDOM = np.random.default_rng(11)
 X = RANDOM.random((8, 4, 4, 1)).astype("float32")
@@ -228,3 +229,32 @@ def test_errors():
         fit(model, y=np.eye(3)[Y])
     with pytest.raises(ValueError, match="Received: sample weights"):
         model.fit(X, Y, sample_weight=np.ones(8), verbose=0)
+
+
+def test_averaged_weights_are_the_exponential_average():
+    model = RobustModel(linear_classifier(), natural())
+    model.compile(keras.optimizers.SGD(LEARNING_RATE, use_ema=True, ema_momentum=0.75))
+    model.optimizer.build(model.trainable_variables)
+    average = None
+    for _ in range(3):
+        model.train_step((tf.constant(X), tf.constant(Y)))
+        last = model.trainable_variables[0].numpy()
+        average = last if average is None else 0.75 * average + 0.25 * last
+    with averaged_weights(model):
+        np.testing.assert_allclose(model.trainable_variables[0], average, atol=1e-6)
+    np.testing.assert_array_equal(model.trainable_variables[0], last)
+
+
+def test_bfloat16_step_comes_near_the_float32_one():
+    weights = []
+    for precision in ("float32", "mixed_bfloat16"):
+        classifier = relu_classifier()
+        before = np.concatenate([np.ravel(v) for v in classifier.get_weights()])
+        attack = Attack(LpBall("inf", EPSILON), steps=3, step_size=0.1)
+        model = RobustModel(classifier, madry(), attack, precision=precision)
+        model.compile(keras.optimizers.SGD(LEARNING_RATE))
+        model.train_step((tf.constant(X), tf.constant(Y)))
+        weights.append(np.concatenate([np.ravel(v) for v in classifier.get_weights()]) - before)
+    a, b = weights
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.99
+    assert not np.array_equal(a, b)
