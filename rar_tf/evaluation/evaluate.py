@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from rar_tf import models
+from rar_tf.attack import Ifia
 from rar_tf.datasets import Examples, ImageData
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
@@ -31,7 +32,7 @@ def evaluate(
     dataset: ImageData | Examples | tuple[np.ndarray, np.ndarray],
     *,
     protocol: Protocol | str = "rar",
-    attack: str = "default",
+    attack: str | Sequence[Ifia] = "default",
     split: str = "test",
     num_examples: int | None = 500,
     accuracy_examples: int | None = None,
@@ -78,8 +79,10 @@ def evaluate(
     selection = Selection(dataset, split=split, num_examples=num_examples)
     if isinstance(protocol, str):
         protocol = named_protocol(protocol, selection.name, selection.image_shape)
+    searches = protocol.searches(attack) if isinstance(attack, str) else tuple(attack)
+    attack = attack if isinstance(attack, str) else "own"
     network, how = logits_of(classifier, selection, outputs)
-    described = _describe(classifier, how, model_info, selection, protocol, attack, seed)
+    described = _describe(classifier, how, model_info, selection, protocol, searches, attack, seed)
     folder = _Folder(output, described)
     hits = correct(network, selection)
     indices = np.flatnonzero(hits)
@@ -94,6 +97,7 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
         chunk=chunk,
+        searches=searches,
     )
     for new_rows, pictures in batches:
         folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
@@ -136,7 +140,7 @@ def _accuracies(network, everything, first, protocol, seed) -> dict[str, Accurac
     }
 
 
-def _describe(classifier, how, info, selection, protocol, attack, seed) -> dict[str, Any]:
+def _describe(classifier, how, info, selection, protocol, searches, attack, seed) -> dict[str, Any]:
     """What decides the rows of an evaluation, as plain data."""
     described = {
         "model": _describe_model(classifier, how, info),
@@ -150,7 +154,7 @@ def _describe(classifier, how, info, selection, protocol, attack, seed) -> dict[
         },
         "protocol": dataclasses.asdict(protocol),
         "attack": attack,
-        "searches": [dataclasses.asdict(search) for search in protocol.searches(attack)],
+        "searches": [dataclasses.asdict(search) for search in searches],
         "seed": seed,
     }
     return json.loads(

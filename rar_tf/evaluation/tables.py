@@ -142,7 +142,7 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
             (
                 approach,
                 str(default.counts["attacked"]) if default else "",
-                *(_accuracy(any_run, name) for name in accuracies),
+                *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
                 *PUBLISHED.get((*setting, approach), ("",) * 4),
                 *_pair(runs.get("original"), count=True),
@@ -195,7 +195,8 @@ def summary(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(report: Report | None, name: str) -> str:
+def accuracy_cell(report: Report | None, name: str) -> str:
+    """Percent of the named accuracy; blank where it was not measured."""
     accuracy = getattr(report, name) if report else None
     return f"{100 * accuracy.value:.2f}" if accuracy else ""
 
@@ -205,10 +206,11 @@ def _pair(report: Report | None, count: bool = False) -> tuple[str, str]:
         return _BLANK
     note = f" (n={report.counts['attacked']})" if count else ""
     top_k, kendall = report.metrics["top_k"], report.metrics["kendall"]
-    return _text(top_k, 100, 2) + note, _text(kendall, 1, 4)
+    return interval_cell(top_k, 100, 2) + note, interval_cell(kendall, 1, 4)
 
 
-def _text(metric: Interval, scale: float, digits: int) -> str:
+def interval_cell(metric: Interval, scale: float, digits: int) -> str:
+    """Mean [bootstrap 95% interval], times `scale`; blank where it is not defined."""
     if metric.mean is None or metric.low is None or metric.high is None:
         return ""
     mean, low, high = (f"{scale * v:.{digits}f}" for v in (metric.mean, metric.low, metric.high))

@@ -1,7 +1,7 @@
 """How a classifier is trained: RobustModel for `fit`, presets and resumable runs."""
 
 from rar_tf.training.callbacks import Divergence
-from rar_tf.training.presets import Preset, resolve
+from rar_tf.training.presets import Preset, applies, natural_start, resolve
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.run import train
 from rar_tf.training.stopping import Interrupted
@@ -17,6 +17,8 @@ __all__ = [
     "Validator",
     "Workdir",
     "WorkdirError",
+    "applies",
+    "natural_start",
     "resolve",
     "train",
 ]

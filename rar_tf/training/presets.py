@@ -127,7 +127,11 @@ def resolve(
     preset = Preset(dataset=dataset, objective=objective, schedule=schedule, seed=seed, **values)
     overrides = {name: value for name, value in overrides.items() if value is not None}
     for name, value in overrides.items():
-        _check_applies(preset, name, value)
+        if not applies(preset, name):
+            raise ValueError(
+                f"{name} does not apply to objective={objective}, schedule={schedule}, "
+                f"optimizer={preset.optimizer}. Received: {name}={value}"
+            )
     if "image_size" in overrides:
         overrides["image_size"] = image_sides(overrides["image_size"])
     if "options" in overrides:
@@ -145,21 +149,35 @@ def resolve(
     return _checked(preset)
 
 
-def _check_applies(preset: Preset, name: str, value: Any) -> None:
-    """Raises ValueError unless the setting is one, and one of this objective's."""
-    if not hasattr(preset, name):
-        check_name("setting", name, [field.name for field in dataclasses.fields(Preset)])
+def applies(preset: Preset, name: str) -> bool:
+    """Whether a setting means something for the preset's objective.
+
+    Raises:
+      ValueError: there is no such setting.
+    """
+    check_name("setting", name, [field.name for field in dataclasses.fields(Preset)])
     free = _FREE
     settings = objective_settings(preset.objective)
     if is_own(preset.objective):
         free += (*settings, "gamma")
     elif "ig_steps" in settings:
         free += ("chunk", "layer")
-    if getattr(preset, name) is None and name not in free:
-        raise ValueError(
-            f"{name} does not apply to objective={preset.objective}, schedule={preset.schedule}, "
-            f"optimizer={preset.optimizer}. Received: {name}={value}"
-        )
+    return getattr(preset, name) is not None or name in free
+
+
+def natural_start(preset: Preset) -> Preset:
+    """Of the natural model that this preset starts from, where `init_from` is "natural"."""
+    return resolve(
+        preset.dataset,
+        "natural",
+        "fast",
+        seed=preset.seed,
+        architecture=preset.architecture,
+        initializer=preset.initializer,
+        image_size=preset.image_size,
+        precision=preset.precision,
+        max_steps=preset.natural_steps,
+    )
 
 
 def _options(preset: Preset, given: dict[str, Any]) -> dict[str, Any]:

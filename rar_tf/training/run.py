@@ -19,7 +19,7 @@ from rar_tf.training.callbacks import (
     read_metrics,
 )
 from rar_tf.training.own import try_objective
-from rar_tf.training.presets import Preset, resolve
+from rar_tf.training.presets import Preset, natural_start, resolve
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.stopping import Interrupted, StopRequest
 from rar_tf.training.validation import Validator
@@ -74,7 +74,7 @@ def train(
                 logging.info("%s: already trained, %s", preset.objective, workdir.model)
                 return load_classifier(workdir.model)
             if preset.init_from == "natural":
-                start = _natural_start(preset)
+                start = natural_start(preset)
                 natural = train(start, workdir.natural, data, keep_checkpoints=keep_checkpoints)
                 classifier.set_weights(natural.get_weights())
             model = RobustModel(
@@ -152,20 +152,6 @@ def summary(workdir: Workdir) -> dict[str, dict]:
     """First and last row of the run's validations."""
     rows = read_metrics(workdir.metrics)
     return {"start": rows[0], "end": rows[-1]} if rows else {}
-
-
-def _natural_start(preset: Preset) -> Preset:
-    return resolve(
-        preset.dataset,
-        "natural",
-        "fast",
-        seed=preset.seed,
-        architecture=preset.architecture,
-        initializer=preset.initializer,
-        image_size=preset.image_size,
-        precision=preset.precision,
-        max_steps=preset.natural_steps,
-    )
 
 
 def _validate(model, preset, workdir, data, first_step):
