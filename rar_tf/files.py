@@ -40,9 +40,9 @@ def refuse_bombs(archive: zipfile.ZipFile) -> None:
     for member in archive.infolist():
         if member.file_size > max(_SMALL, _EXPANSION * member.compress_size):
             raise ValueError(
-                f"members must expand to at most {_EXPANSION} times their size or {_SMALL} bytes. "
-                f"Received: {member.filename!r}, {member.compress_size} bytes that expand to "
-                f"{member.file_size}"
+                f"members of {archive.filename} must expand to at most {_EXPANSION} times their "
+                f"size or {_SMALL} bytes. Received: {member.filename!r}, "
+                f"{member.compress_size} bytes that expand to {member.file_size}"
             )
 
 

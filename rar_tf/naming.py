@@ -62,7 +62,8 @@ def find(what: str, name: str, known: Mapping[str, Callable], kinds: Iterable[st
 
 def is_own(name: str) -> bool:
     """Whether `name` has the form "module:function"."""
-    return re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name) is not None
+    form = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
+    return isinstance(name, str) and re.fullmatch(form, name) is not None
 
 
 def call_own(

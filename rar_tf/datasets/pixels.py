@@ -5,6 +5,9 @@ import re
 import numpy as np
 import tensorflow as tf
 
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+# What a few bytes can expand to has no bounds otherwise.
+MOST_PIXELS = 2**27
 # A binary PPM: "P6", width, height, largest value, separated by white space and comments.
 _GAP = rb"(?:\s+|#[^\n]*\n)+"
 _PPM = re.compile(rb"P6" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)\s")
@@ -43,16 +46,54 @@ def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
     """Decodes a JPEG or PNG to uint8 [H, W, channels].
 
     Raises:
-      ValueError: if the content is neither, truncated or corrupted.
+      ValueError: if the content is neither, truncated, corrupted, or of over `MOST_PIXELS`.
     """
     try:
         with tf.device("CPU:0"):
-            return tf.io.decode_image(content, channels, expand_animations=False).numpy()
+            return decode_tensor(tf.constant(content), channels, "it", "another start").numpy()
     except tf.errors.InvalidArgumentError as error:
+        reason = " ".join(error.message.split())[:200]
         raise ValueError(
             f"{origin} must be a complete JPEG or PNG image. Received: {len(content)} bytes, "
-            f"starting with {content[:8]!r}"
+            f"starting with {content[:8]!r} ({reason})"
         ) from error
+
+
+def decode_tensor(content: tf.Tensor, channels: int, name: str, *which) -> tf.Tensor:
+    """`decode` of a string, eager or in a graph: uint8 [H, W, channels].
+
+    Args:
+      content: scalar string, PNG or JPEG.
+      channels: 1 or 3.
+      name: what to call it in errors.
+      *which: what else to say of it there, text or tensors.
+
+    Raises:
+      tf.errors.InvalidArgumentError: as `decode`.
+    """
+    is_png, is_jpeg = (tf.strings.substr(content, 0, len(m)) == m for m in (PNG, JPEG))
+    # The decoder would take GIF and BMP too, and call what it refuses by other names.
+    text = f"{name} must be encoded PNG or JPEG. Received:"
+    with _asserted(is_png | is_jpeg, text, *which):
+        size = tf.cond(is_png, lambda: _png_size(content), lambda: _jpeg_size(content))
+    text = f"{name} must have 1 .. {MOST_PIXELS} pixels. Received: size"
+    few = tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= MOST_PIXELS)
+    with _asserted(few, text, size, *which):
+        return tf.io.decode_image(content, channels, expand_animations=False)
+
+
+def _asserted(condition, *message):
+    assertion = tf.debugging.Assert(condition, list(message))
+    return tf.control_dependencies([] if assertion is None else [assertion])
+
+
+def _png_size(content):
+    header = tf.strings.substr(content, 16, 8)
+    return tf.cast(tf.io.decode_raw(header, tf.int32, little_endian=False), tf.int64)
+
+
+def _jpeg_size(content):
+    return tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.int64)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -69,6 +69,15 @@ class ExamplesFile:
         """
         if not self._path.exists():
             return []
+        try:
+            return self._rows()
+        except (TypeError, ValueError, csv.Error) as error:
+            raise ValueError(
+                f"{self._path} must be a table of evaluated images; remove it to start over. "
+                f"Received: {error}"
+            ) from error
+
+    def _rows(self):
         text = self._path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
@@ -78,8 +87,7 @@ class ExamplesFile:
         reader = csv.DictReader(whole.splitlines())
         if reader.fieldnames != self._FIELDS:
             raise ValueError(
-                f"{self._path} must have the columns {', '.join(self._FIELDS)}. "
-                f"Received: {reader.fieldnames}"
+                f"expected the columns {', '.join(self._FIELDS)}, came {reader.fieldnames}"
             )
         return [_row(line) for line in reader]
 

@@ -112,7 +112,7 @@ def load_report(path: str | pathlib.Path) -> Report:
             values[name] = values[name] and Accuracy(**values[name])
         values["metrics"] = {name: Interval(**value) for name, value in values["metrics"].items()}
         return Report(**values)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} must be a report.json of rar_tf. Received: {error!r}") from error
 
 

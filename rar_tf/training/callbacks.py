@@ -220,7 +220,7 @@ def read_metrics(path: pathlib.Path) -> list[dict]:
                 }
                 for row in csv.DictReader(file)
             ]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, csv.Error) as error:
         raise ValueError(
             f"{path} must be a table of numbers; remove it to go on without its rows. "
             f"Received: {error}"

@@ -93,9 +93,11 @@ class Workdir:
                     write_atomically(self.preset, to_json(preset).encode())
                     return
             found = json.loads(self.preset.read_text())
+            if not isinstance(found, dict):
+                raise ValueError(f"expected settings by name, came {type(found).__name__}")
         except OSError as error:
             raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkdirError(f"{self.preset} is not a preset: {error}") from error
         # A setting that is missing is one that did not exist yet: None.
         if differing := differences(found, wanted):

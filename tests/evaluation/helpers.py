@@ -1,4 +1,4 @@
-"""A user's own classifier and data, as several tests evaluate them."""
+"""A user's own classifier and data, and finished reports, as several tests need them."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from rar_tf.attack import LabelMap
-from rar_tf.evaluation import Pgd, Protocol, protocol
+from rar_tf.evaluation import Pgd, Protocol, Row, protocol
+from rar_tf.evaluation.report import Accuracy, Report, summarize
 
 SHAPE = (20, 30, 3)
 
@@ -44,3 +45,41 @@ def quick_protocol() -> Protocol:
     return dataclasses.replace(
         full, pgd=Pgd(3, 0.05), strong_pgd=Pgd(4, 0.05, 2), attack_steps=4, attack_step_size=0.03
     )
+
+
+def row(index, kendall, **values):
+    figures = {
+        "label": 1,
+        "top_k": kendall / 2,
+        "spearman": kendall,
+        "center_shift": 0.5,
+        "candidate": 1,
+        "undefined": 0,
+        "constant": 0,
+        "perturbation": 0.1,
+        "completeness_error": 0.25,
+        "output_change": -2.0,
+        "seconds": 0.5,
+    }
+    return Row(index=index, kendall=kendall, **figures | values)
+
+
+def report(name, attack="default", kendalls=(0.2, 0.6), dataset="fashion_mnist", **values):
+    rows = [row(i, kendall) for i, kendall in enumerate(kendalls)]
+    figures = {
+        "model": {"name": name, "file": f"/runs/{name}/model.keras", "preset": None},
+        "dataset": {"name": dataset, "class_names": None},
+        "protocol": {"name": "rar", "k": 5},
+        "attack": attack,
+        "searches": [],
+        "seed": 0,
+        "batch_size": 2,
+        "chunk": None,
+        "natural_accuracy": Accuracy(0.9086, 10_000),
+        "pgd_accuracy": Accuracy(0.0001, 10_000),
+        "strong_pgd_accuracy": None,
+        "hardware": {},
+        "versions": {},
+        **summarize(rows, misclassified=3),
+    }
+    return Report(**figures | values)

@@ -190,7 +190,8 @@ def test_an_examples_file_of_another_program_is_refused(tmp_path):
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([["a", "b"], [1, 2]])
     with pytest.raises(
-        ValueError, match="must have the columns index, label, .*Received: .'a', 'b'"
+        ValueError,
+        match="a table of evaluated images.*columns index, label, .*came .'a', 'b'",
     ):
         ExamplesFile(path).rows()
 

@@ -5,46 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from rar_tf.evaluation import PUBLISHED, Interval, Row, find_results, load_report, markdown, summary
-from rar_tf.evaluation.report import Accuracy, Report, interval, summarize
-
-
-def row(index, kendall, **values):
-    figures = {
-        "label": 1,
-        "top_k": kendall / 2,
-        "spearman": kendall,
-        "center_shift": 0.5,
-        "candidate": 1,
-        "undefined": 0,
-        "constant": 0,
-        "perturbation": 0.1,
-        "completeness_error": 0.25,
-        "output_change": -2.0,
-        "seconds": 0.5,
-    }
-    return Row(index=index, kendall=kendall, **figures | values)
-
-
-def report(name, attack="default", kendalls=(0.2, 0.6), dataset="fashion_mnist", **values):
-    rows = [row(i, kendall) for i, kendall in enumerate(kendalls)]
-    figures = {
-        "model": {"name": name, "file": f"/runs/{name}/model.keras", "preset": None},
-        "dataset": {"name": dataset, "class_names": None},
-        "protocol": {"name": "rar", "k": 5},
-        "attack": attack,
-        "searches": [],
-        "seed": 0,
-        "batch_size": 2,
-        "chunk": None,
-        "natural_accuracy": Accuracy(0.9086, 10_000),
-        "pgd_accuracy": Accuracy(0.0001, 10_000),
-        "strong_pgd_accuracy": None,
-        "hardware": {},
-        "versions": {},
-        **summarize(rows, misclassified=3),
-    }
-    return Report(**figures | values)
+from rar_tf.evaluation import PUBLISHED, Interval, find_results, load_report, markdown, summary
+from rar_tf.evaluation.report import interval, summarize
+from tests.evaluation.helpers import report, row
 
 
 def saved(folder, *reports):

@@ -1,0 +1,84 @@
+"""What comes from outside may be anything; `tests.fuzz` reads it in processes of its own."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def fuzz(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", *flags],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=580,
+    )
+
+
+def assert_harmless(count, seed):
+    run = fuzz(f"--inputs={count}", f"--seed={seed}")
+    assert run.returncode == 0, run.stdout + run.stderr
+    rows = re.findall(r"^\| [\w.]+ \| (\d+) \| (\d+) \| (\d+) \| 0 \|", run.stdout, re.MULTILINE)
+    assert sum(int(tried) for tried, *_ in rows) == count
+    assert all(int(tried) == int(loaded) + int(refused) for tried, loaded, refused in rows)
+    assert sum(int(refused) for *_, refused in rows) > count / 2
+    assert re.search(rf"made to do harm and {count} damaged, 0 with another outcome", run.stdout)
+    print(run.stdout)
+
+
+def test_hostile_files_are_loaded_or_refused_with_a_sentence():
+    assert_harmless(280, seed=0)
+
+
+@pytest.mark.slow
+def test_thousands_of_hostile_files_are_loaded_or_refused_with_a_sentence():
+    assert_harmless(4200, seed=1)
+
+
+def test_a_reader_that_does_harm_is_seen(tmp_path):
+    """The watch itself: a reader that dies, hangs, writes, or raises what it should not."""
+    script = tmp_path / "harm.py"
+    script.write_text(
+        "import json, os, pathlib, signal, time, sys\n"
+        "from absl import flags\n"
+        "from tests import fuzz\n"
+        "from tests import hostile\n"
+        "harm = {\n"
+        "  'dies': lambda path: os.kill(os.getpid(), signal.SIGSEGV),\n"
+        "  'hangs': lambda path: time.sleep(60),\n"
+        "  'writes': lambda path: (path.parents[2] / 'escaped').touch(),\n"
+        "  'raises': lambda path: {}['a'],\n"
+        "  'speaks': lambda path: int('a'),\n"
+        "  'takes': lambda path: bytes(10**11),\n"
+        "  'reads': lambda path: None,\n"
+        "}\n"
+        "formats = {n: hostile.Format('x', lambda: b'x', read) for n, read in harm.items()}\n"
+        "hostile.formats = lambda: formats\n"
+        "cases = [(name, 'nothing') for name in formats]\n"
+        "for case, outcome, _ in fuzz.outcomes(cases, 1.0, 2.0):\n"
+        "  print(case[0], outcome.verdict, outcome.said, sep='|')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = {line.split("|")[0]: line.split("|")[1] for line in run.stdout.splitlines()}
+    assert found == {
+        "dies": "killed its process",
+        "hangs": "hung",
+        "writes": "wrote a file",
+        "raises": "raised another error",
+        "speaks": "refused without a sentence of ours",
+        "takes": "raised another error",
+        "reads": "loaded",
+    }, run.stderr
