@@ -69,6 +69,8 @@ class Ifia:
       select_map: the map that the selection sees, of the plain network; None for label_map.
       second_derivatives: which network the score ascends; see `SECOND_DERIVATIVES`.
       softplus_beta: its sharpness.
+      precision: of the network that the score ascends and of the selection's maps, see
+        `models.compute_twin`; the label condition is the classifier's own.
 
     Raises:
       ValueError: an unknown name, a number out of range, or a score that is flat at x
@@ -92,6 +94,7 @@ class Ifia:
     select_map: LabelMap | None = None
     second_derivatives: str = "softplus_twin"
     softplus_beta: float = 1.0
+    precision: str = "float32"
 
     def __post_init__(self):
         for name, values, known in (
@@ -119,6 +122,7 @@ class Ifia:
         y: tf.Tensor,
         *,
         ascended: keras.Model | None = None,
+        selected: keras.Model | None = None,
         seed: tf.Tensor | None = None,
         first_row: tf.Tensor | int = 0,
         region: tf.Tensor | None = None,
@@ -126,7 +130,8 @@ class Ifia:
     ) -> Found:
         """Attacks the maps of images x with the predicted labels y.
 
-        Masks, the label condition and the selection are the classifier's own.
+        The label condition is the classifier's own; masks too, and with `selected` None the
+        selection.
 
         Args:
           classifier: images -> logits.
@@ -134,6 +139,7 @@ class Ifia:
           y: [B] int, the labels that are explained and must stay the prediction.
           ascended: the network whose map the score is of: `classifier` made twice
             differentiable in the way that `second_derivatives` names; None for itself.
+          selected: the network whose maps the selection compares; None for `classifier`.
           seed: int [2], of random starts and of the score `random`.
           first_row: number of the first row among all rows that share the seed.
           region: [H, W] or [B, H, W] of 0 and 1, where the score `target` wants the mass.
@@ -152,7 +158,8 @@ class Ifia:
         score = self._score(ascended, x, y, clean, seed, region, options)
         criteria = keep = None
         if self.algorithm == "select":
-            criteria = self._criteria(classifier, x, y, clean, options)
+            selected = classifier if selected is None else selected
+            criteria = self._criteria(classifier, selected, x, y, clean, options)
         elif self.algorithm == "until_flip":
 
             def keep(x_adv):
@@ -231,12 +238,12 @@ class Ifia:
 
         return score
 
-    def _criteria(self, classifier, x, y, clean, options):
+    def _criteria(self, classifier, selected, x, y, clean, options):
         """x_adv -> [B, M + 1]: how bad each metric is, and whether any is NaN."""
         select_map = self.select_map or self.label_map
         before = clean
-        if select_map != self.label_map:
-            before = select_map(classifier, x, y, **options)
+        if select_map != self.label_map or selected is not classifier:
+            before = select_map(selected, x, y, **options)
         metrics = [metric_function(name, self.metric_k or self.k) for name in self.select]
 
         def badness(before: np.ndarray, after: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -249,7 +256,7 @@ class Ifia:
 
         def criteria(x_adv):
             counts = _predicts(classifier, x_adv, y) & _moved(x_adv, x)
-            after = select_map(classifier, x_adv, y, **options)
+            after = select_map(selected, x_adv, y, **options)
             values = tf.numpy_function(badness, [before, after, counts], tf.float32)
             return tf.ensure_shape(values, [x.shape[0], len(metrics) + 1])
 

@@ -29,10 +29,14 @@ def logits_of(
     )
 
 
-def ascended(classifier: keras.Model, ifia: Ifia) -> keras.Model:
-    """The network that the attack's score sees, on the classifier's variables."""
+def networks(classifier: keras.Model, ifia: Ifia) -> tuple[keras.Model, keras.Model]:
+    """The networks that the attack's score and its selection see, on the same variables."""
+    rewritable = isinstance(classifier, (keras.Function, keras.Sequential))
+    precision = ifia.precision if rewritable else "float32"
+    selected = models.compute_twin(classifier, precision)
     if ifia.second_derivatives == "softplus_twin":
-        return models.softplus_twin(models.compute_twin(classifier), ifia.softplus_beta)
+        return models.softplus_twin(selected, ifia.softplus_beta), selected
     if ifia.second_derivatives == "softplus_second_derivative":
-        classifier = models.with_softplus_second_derivative(classifier, ifia.softplus_beta)
-    return models.compute_twin(classifier)
+        smooth = models.with_softplus_second_derivative(classifier, ifia.softplus_beta)
+        return models.compute_twin(smooth, precision), selected
+    return selected, selected

@@ -19,7 +19,7 @@ from rar_tf.attribution import (
     spearman,
     top_k_intersection,
 )
-from rar_tf.evaluation.classifier import ascended
+from rar_tf.evaluation.classifier import networks
 from rar_tf.evaluation.examples import Picture, Row
 from rar_tf.evaluation.progress import Progress
 from rar_tf.evaluation.protocols import Protocol
@@ -86,7 +86,7 @@ def attack_maps(
 
 
 def _search_function(classifier, selection, search, chunk, region):
-    network = ascended(classifier, search)
+    network, selected = networks(classifier, search)
     target = None if region is None else tf.constant(region, tf.float32)
 
     signature = [*selection.signature, tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
@@ -98,6 +98,7 @@ def _search_function(classifier, selection, search, chunk, region):
             x,
             y,
             ascended=network,
+            selected=selected,
             seed=seed,
             first_row=first_row,
             region=target,

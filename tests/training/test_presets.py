@@ -89,7 +89,7 @@ def test_warmup_and_cosine_reach_their_peak_and_zero():
 
 def test_overrides_none_leaves_and_zero_is_respected():
     preset = resolve("fashion_mnist", "ig_norm", weight=0.0, attack_steps=0, batch_size=None)
-    assert (preset.weight, preset.attack_steps, preset.batch_size) == (0.0, 0, 64)
+    assert (preset.weight, preset.attack_steps, preset.batch_size) == (0.0, 0, 128)
 
 
 @pytest.mark.parametrize(
