@@ -19,10 +19,10 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from rar_tf import datasets
+from rar_tf.files import write_atomically
 from rar_tf.models import load_classifier
 from rar_tf.objective import CATALOGUE, Batch
 from rar_tf.training import RobustModel, Workdir, build, resolve, train
-from rar_tf.training.workdir import write_atomically
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("root", "runs/objectives", "Folder of the runs and of their rows.")
@@ -54,6 +54,26 @@ def measure(classifier, preset, validation):
     return float(term.mean()), float(hits.mean())
 
 
+def step_seconds(preset, data):
+    """Median time of a step, of ten after the two that trace."""
+    classifier = build.classifier(preset, data.num_classes, data.image_shape)
+    model = RobustModel(
+        classifier, build.objective(preset), build.attack(preset), precision=preset.precision
+    )
+    model.compile(build.optimizer(preset))
+    model.optimizer.build(model.trainable_variables)
+    step = tf.function(model.train_step)
+    batches = datasets.training_batches(
+        data.require("train"), batch_size=preset.batch_size, seed=preset.seed, steps=1
+    )
+    x, y = next(iter(batches))
+    times = [time.perf_counter()]
+    for _ in range(12):
+        step((x, y))["loss"].numpy()
+        times.append(time.perf_counter())
+    return float(np.median(np.diff(times)[2:]))
+
+
 def run(name, data, root):
     """Trains one objective and writes its row."""
     workdir = Workdir(root / name)
@@ -80,6 +100,7 @@ def run(name, data, root):
         "natural_accuracy_at_end": after[1],
         "num_examples": len(images),
         "seconds": seconds,
+        "step_seconds": step_seconds(preset, data),
         "preset": dataclasses.asdict(preset),
     }
     (root / "rows").mkdir(exist_ok=True)
@@ -89,18 +110,20 @@ def run(name, data, root):
 def table(root):
     """The rows so far, as Markdown."""
     lines = [
-        "| objective | steps | term at start | at end | validation accuracy at start | at end |",
-        "|---|---|---|---|---|---|",
+        "| objective | steps | term at start | at end | validation accuracy at start | at end "
+        "| s a step |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in FLAGS.objectives:
         path = root / "rows" / f"{name}.json"
         if not path.exists():
-            lines.append(f"| `{name}` | | | | | |")
+            lines.append(f"| `{name}` | | | | | | |")
             continue
         row = json.loads(path.read_text())
         lines.append(
             f"| `{name}` | {row['steps']} | {row['term_at_start']:.4g} | {row['term_at_end']:.4g} "
-            f"| {row['natural_accuracy_at_start']:.1%} | {row['natural_accuracy_at_end']:.1%} |"
+            f"| {row['natural_accuracy_at_start']:.1%} | {row['natural_accuracy_at_end']:.1%} "
+            f"| {row['step_seconds']:.3f} |"
         )
     return "\n".join(lines)
 

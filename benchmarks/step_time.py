@@ -25,10 +25,10 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from rar_tf.evaluation.report import hardware, versions
+from rar_tf.files import write_atomically
 from rar_tf.objective import CATALOGUE
 from rar_tf.training import RobustModel, build, resolve
 from rar_tf.training.cost import step_flops
-from rar_tf.training.workdir import write_atomically
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "benchmarks/step_time", "Stem of the files written.")
