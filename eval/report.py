@@ -5,28 +5,21 @@
 Writes table.md, figure_1_*.png, figure_2_*.png and report.html, which opens from disk.
 """
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
+from cli.command import FLAGS, start, topic
 from rar_tf import evaluation
 
-FLAGS = flags.FLAGS
-
+topic("What to read and where to write")
 flags.DEFINE_string("results", "runs/**/eval/*/report.json", "Glob of report.json files.")
 flags.DEFINE_string("output", "report", "Folder to write to.")
 
 
-def main(argv):
-    """Exit status 0 only on success."""
-    if len(argv) > 1:
-        raise app.UsageError(f"expected flags only. Received: {' '.join(argv[1:])}")
-    try:
-        print(evaluation.publish(FLAGS.results, FLAGS.output))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+def run() -> str:
+    """One library call."""
+    page = evaluation.publish(FLAGS.results, FLAGS.output)
+    return f"report: {page}, with table.md and the figures beside it; next: open it in a browser"
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(run)

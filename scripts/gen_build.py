@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 
-ROOTS = ("rar_tf", "train", "eval", "tests", "benchmarks", "examples", "scripts")
+ROOTS = ("rar_tf", "cli", "train", "eval", "tests", "benchmarks", "examples", "scripts")
 # Distributions that are not imported by their own name.
 DISTRIBUTIONS = {"absl": "absl_py", "PIL": "pillow"}
 DATA_ROOTS = ("rar_tf/", "tests/")

@@ -80,7 +80,7 @@ def test_imports_follow_the_direction(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_library_stands_alone(path):
-    programs = {"train", "eval", "tests", "benchmarks", "examples", "scripts"}
+    programs = {"cli", "train", "eval", "tests", "benchmarks", "examples", "scripts"}
     assert not {name for name in imports(path) if name.split(".")[0] in programs}
     assert not {name for name in imports(path) if name.startswith(("absl.flags", "absl.app"))}
     # Unpickling runs code that the file names.

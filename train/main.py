@@ -10,10 +10,10 @@ Ctrl-C and repeat the command to go on.
 import dataclasses
 import json
 import pathlib
-import sys
 
-from absl import app, flags, logging
+from absl import flags
 
+from cli.command import FLAGS, Stop, numbers, say, start, topic
 from rar_tf import datasets
 from rar_tf.models import ARCHITECTURES, INITIALIZERS, PRECISIONS
 from rar_tf.naming import OWN, as_file_name
@@ -31,44 +31,32 @@ from rar_tf.training.estimate import estimate
 from rar_tf.training.run import summary
 from rar_tf.training.workdir import to_json
 
-FLAGS = flags.FLAGS
 DATASETS = ", ".join((*datasets.names(), *datasets.OWN))
 
+# None leaves the preset's value, so that 0 is respected.
+topic("What to train")
 flags.DEFINE_string("dataset", "fashion_mnist", f"One of {DATASETS}.")
 flags.DEFINE_string("objective", "ig_norm", f"One of {', '.join(CATALOGUE)}{OWN}.")
 flags.DEFINE_string("schedule", "fast", "fast: minutes. paper: the original's hyperparameters.")
-flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OBJECTIVE.")
-flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
-flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
-flags.DEFINE_integer("seed", 0, "Of initial weights, data order and attack starts.")
-flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
-flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.")
-flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory, and stop.")
-
-# Overrides: None leaves the preset's value, so that 0 is respected.
-flags.DEFINE_integer("max_steps", None, "Optimizer steps.")
+flags.DEFINE_string("architecture", None, f"One of {', '.join(ARCHITECTURES)}{OWN}.")
+flags.DEFINE_string("initializer", None, f"Of its weights: one of {', '.join(INITIALIZERS)}.")
 flags.DEFINE_string("init_from", None, "scratch, natural (train it first) or a .keras file.")
 flags.DEFINE_string(
     "model", None, "Your own classifier, a .keras file, trained on from its weights: short for "
     "--init_from=FILE."
 )  # fmt: skip
-flags.DEFINE_string("architecture", None, f"One of {', '.join(ARCHITECTURES)}{OWN}.")
-flags.DEFINE_string("initializer", None, f"Of its weights: one of {', '.join(INITIALIZERS)}.")
 flags.DEFINE_list("image_size", None, "HEIGHT,WIDTH to scale images to, or the side of a square.")
-flags.DEFINE_integer("batch_size", None, "Global batch size.")
-flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural start.")
-flags.DEFINE_string("optimizer", None, "adam or momentum.")
-flags.DEFINE_float("learning_rate", None, "Its peak.")
-flags.DEFINE_string("lr_schedule", None, "constant, warmup_cosine or piecewise.")
-flags.DEFINE_integer("warmup_steps", None, "Of warmup_cosine.")
-flags.DEFINE_list("lr_boundaries", None, "Steps at which piecewise changes.")
-flags.DEFINE_list("lr_factors", None, "Factors of the learning rate, one more than boundaries.")
-flags.DEFINE_float("adam_epsilon", None, "Epsilon of Adam.")
-flags.DEFINE_float("weight_decay", None, "Factor of the L2 loss on kernels.")
-flags.DEFINE_float("epsilon", None, "Radius of the threat, in pixel units (pixels in [0, 1]).")
-flags.DEFINE_enum("norm", None, ["inf", "2"], "Norm of the threat.")
-flags.DEFINE_integer("attack_steps", None, "Steps of the inner maximization.")
-flags.DEFINE_float("attack_step_size", None, "Size of its steps, in pixel units.")
+flags.DEFINE_integer("seed", 0, "Of initial weights, data order and attack starts.")
+flags.DEFINE_integer("max_steps", None, "Optimizer steps.")
+flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory, and stop.")
+
+topic("Where things are")
+flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OBJECTIVE.")
+flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
+flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.")
+
+topic("The objective's settings")
 flags.DEFINE_float("weight", None, "lambda or beta of the objective.")
 flags.DEFINE_integer("ig_steps", None, "m, the quadrature's intervals in the gradient step.")
 flags.DEFINE_integer("attack_ig_steps", None, "m in the attack.")
@@ -82,10 +70,31 @@ flags.DEFINE_string("dissimilarity", None, "Of far: pearson, cosine or l1.")
 flags.DEFINE_float("softplus_beta", None, "Sharpness of second derivatives in FAR's attacks.")
 flags.DEFINE_string("base", None, "clean or adversarial, of align.")
 flags.DEFINE_multi_string("options", None, "NAME=VALUE, a further setting of your own objective.")
+
+topic("The attack in training")
+flags.DEFINE_float("epsilon", None, "Radius of the threat, in pixel units (pixels in [0, 1]).")
+flags.DEFINE_enum("norm", None, ["inf", "2"], "Norm of the threat.")
+flags.DEFINE_integer("attack_steps", None, "Steps of the inner maximization.")
+flags.DEFINE_float("attack_step_size", None, "Size of its steps, in pixel units.")
+
+topic("Optimization")
+flags.DEFINE_integer("batch_size", None, "Global batch size.")
+flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural start.")
+flags.DEFINE_string("optimizer", None, "adam or momentum.")
+flags.DEFINE_float("learning_rate", None, "Its peak.")
+flags.DEFINE_string("lr_schedule", None, "constant, warmup_cosine or piecewise.")
+flags.DEFINE_integer("warmup_steps", None, "Of warmup_cosine.")
+flags.DEFINE_list("lr_boundaries", None, "Steps at which piecewise changes.")
+flags.DEFINE_list("lr_factors", None, "Factors of the learning rate, one more than boundaries.")
+flags.DEFINE_float("adam_epsilon", None, "Epsilon of Adam.")
+flags.DEFINE_float("weight_decay", None, "Factor of the L2 loss on kernels.")
 flags.DEFINE_enum("precision", None, PRECISIONS, "Of the computation; weights stay float32.")
 flags.DEFINE_float("ema", None, "Momentum of the average of the weights that is saved.")
+
+topic("Validation and checkpoints")
 flags.DEFINE_integer("validate_every", None, "Steps between validations.")
 flags.DEFINE_integer("checkpoint_every", None, "Steps between checkpoints.")
+flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
 
 _NAMED = ("dataset", "objective", "schedule", "seed", "options")
 
@@ -97,14 +106,10 @@ def preset_from_flags() -> Preset:
         for field in dataclasses.fields(Preset)
         if field.name not in _NAMED
     } | {"options": _options(FLAGS.options)}
-    for name, kind in (
-        ("norm", _norm),
-        ("lr_boundaries", _numbers(int)),
-        ("lr_factors", _numbers(float)),
-        ("image_size", _numbers(int)),
-    ):
+    overrides["norm"] = {None: None, "inf": "inf", "2": 2}[FLAGS.norm]
+    for name, kind in (("lr_boundaries", int), ("lr_factors", float), ("image_size", int)):
         if overrides[name] is not None:
-            overrides[name] = kind(name, overrides[name])
+            overrides[name] = numbers(kind, name, overrides[name])
     if FLAGS.model is not None:
         overrides["init_from"] = _own_model()
     return resolve(FLAGS.dataset, FLAGS.objective, FLAGS.schedule, seed=FLAGS.seed, **overrides)
@@ -124,22 +129,6 @@ def _options(texts):
     return options or None
 
 
-def _norm(name, text):
-    return 2 if text == "2" else text
-
-
-def _numbers(kind):
-    def parse(name, words):
-        try:
-            return tuple(kind(word) for word in words)
-        except ValueError as error:
-            raise ValueError(
-                f"--{name} must be numbers with commas between. Received: {','.join(words)}"
-            ) from error
-
-    return parse
-
-
 def _own_model():
     if FLAGS.init_from is not None:
         raise ValueError(
@@ -151,10 +140,10 @@ def _own_model():
     return FLAGS.model
 
 
-def run() -> None:
+def run() -> str:
     """One library call between reading flags and saying where everything is."""
     preset = preset_from_flags()
-    print(to_json(preset), end="", flush=True)
+    say(to_json(preset).rstrip())
     data = datasets.load(
         preset.dataset,
         data_dir=FLAGS.data_dir,
@@ -163,38 +152,23 @@ def run() -> None:
         seed=preset.seed,
     )
     if FLAGS.dry_run:
-        print(estimate(preset, data))
-        return
+        return f"{estimate(preset, data)}; next: the same command without --dry_run"
     default = pathlib.Path("runs", as_file_name(preset.dataset), as_file_name(preset.objective))
     workdir = Workdir(pathlib.Path(FLAGS.workdir) if FLAGS.workdir else default)
-    classifier = train(preset, workdir, data, keep_checkpoints=FLAGS.keep_checkpoints)
+    try:
+        classifier = train(preset, workdir, data, keep_checkpoints=FLAGS.keep_checkpoints)
+    except Interrupted as stopped:
+        raise Stop(str(stopped), 128 + stopped.signum) from stopped
     if FLAGS.export:
         from rar_tf.serving import Provenance, export
 
-        export(classifier, workdir.export, provenance=Provenance.of(workdir.model))
+        say(
+            f"export: {export(classifier, workdir.export, provenance=Provenance.of(workdir.model))}"
+        )
     for when, row in summary(workdir).items():
-        print(f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items()))
-    print(f"model: {workdir.model}")
-
-
-def main(argv):
-    """Exit status 0 only on success; 128 + signal where the run was asked to stop."""
-    if len(argv) > 1:
-        raise app.UsageError(f"expected flags only. Received: {' '.join(argv[1:])}")
-    logging.set_verbosity(logging.INFO)
-    try:
-        run()
-    except Interrupted as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(128 + stopped.signum)
-    except KeyboardInterrupt:  # outside the steps, or for the second time
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
-    except (ValueError, WorkdirError, Divergence, OSError) as error:
-        logging.debug("details", exc_info=True)
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        say(f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items()))
+    return f"model: {workdir.model}; next: python -m eval.main --workdir={workdir.root}"
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(run, failures=(WorkdirError, Divergence))

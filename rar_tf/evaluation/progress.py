@@ -22,7 +22,7 @@ class Progress:
         self._what, self._total, self._first, self._done = what, total, done, done
         self._started = self._logged = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and logging.level_info():
             self._bar = tqdm(total=total, initial=done, desc=what, unit="image")
 
     def advance(self, images: int) -> None:

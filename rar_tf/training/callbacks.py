@@ -65,7 +65,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._started = self._logged = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and logging.level_info():
             self._bar = tqdm(
                 total=self._max, initial=self._first, desc=self._name, unit="step", smoothing=0.1
             )

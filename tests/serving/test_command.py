@@ -36,7 +36,8 @@ def test_it_exports_what_the_flags_say(tmp_path):
         "--block=5",
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"export: {tmp_path}/served/1"
+    assert done.stdout.splitlines()[-1].startswith(f"export: {tmp_path}/served/1; next: docker run")
+    assert f"-v {tmp_path}/served:/models/served -e MODEL_NAME=served" in done.stdout
     card = json.loads((tmp_path / "served/1/card.json").read_text())
     assert card["attribution"] == {
         "steps": 3,

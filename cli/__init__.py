@@ -1,0 +1,1 @@
+"""What the command lines of train/ and eval/ share."""

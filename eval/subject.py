@@ -1,0 +1,113 @@
+"""What is measured and how: the flags that the commands of eval/ share, and what they name."""
+
+import json
+import pathlib
+from typing import NamedTuple
+
+import keras
+from absl import flags
+
+from cli.command import FLAGS, numbers, topic
+from rar_tf import datasets, evaluation, models
+from rar_tf.attack import ATTRIBUTIONS, LabelMap
+
+topic("The model and its images")
+flags.DEFINE_string("workdir", None, "Folder of a training run; its model.keras is measured.")
+flags.DEFINE_string("model", None, "A .keras file, instead of --workdir.")
+flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "What the model puts out.")
+flags.DEFINE_string(
+    "dataset",
+    None,
+    f"One of {', '.join((*datasets.names(), *datasets.OWN))}. "
+    "Default: what the workdir was trained on.",
+)
+flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
+flags.DEFINE_list(
+    "image_size", None, "HEIGHT,WIDTH to scale images to, or the side of a square. Default: what "
+    "the workdir was trained on."
+)  # fmt: skip
+flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
+
+topic("The measurement")
+flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Whose measurement.")
+flags.DEFINE_string(
+    "attack",
+    "default",
+    "original: as the paper; default: cheaper, provisional; strongest: a portfolio; or "
+    "MODULE:FUNCTION of your own, from a protocol to a tuple of rar_tf.attack.Ifia.",
+)
+flags.DEFINE_enum("norm", "inf", ["inf", "2"], "Norm of the threat.")
+flags.DEFINE_float("epsilon", None, "Radius in pixel units ([0, 1]); default the protocol's.")
+flags.DEFINE_integer("k", None, "Of the top-k intersection; default the protocol's.")
+flags.DEFINE_enum("attribution", None, ATTRIBUTIONS, "What is attacked; default the protocol's.")
+flags.DEFINE_integer("ig_steps", None, "Nodes or samples of the map; default the protocol's.")
+flags.DEFINE_integer("chunk", 10, "Nodes of a map at once; memory grows with batch size * chunk.")
+flags.DEFINE_integer("seed", 0, "Of random starts.")
+
+
+class Subject(NamedTuple):
+    """What the flags name.
+
+    Attributes:
+      path: of the model's file.
+      preset: of the training run whose model it is; {} where none is known.
+      classifier: images -> logits or probabilities.
+      data: the images.
+      protocol: what is measured of them.
+    """
+
+    path: pathlib.Path
+    preset: dict
+    classifier: keras.Model
+    data: datasets.ImageData
+    protocol: evaluation.Protocol
+
+
+def load() -> Subject:
+    """Reads the model, its preset and the data.
+
+    Raises:
+      ValueError: flags that are missing, or name what is not there.
+      FileNotFoundError: no model or no data.
+    """
+    path, preset = model_and_preset()
+    name = FLAGS.dataset or preset.get("dataset")
+    if name is None:
+        raise ValueError(
+            "--dataset must be given with a model without preset.json. Received: --dataset=None"
+        )
+    classifier = models.load_classifier(path)
+    image_size = FLAGS.image_size and numbers(int, "image_size", FLAGS.image_size)
+    data = datasets.load(
+        name,
+        data_dir=FLAGS.data_dir,
+        manual_dir=FLAGS.manual_dir,
+        image_size=image_size or preset.get("image_size"),
+        seed=preset.get("seed", 0),
+    )
+    label_map = None
+    if FLAGS.attribution or FLAGS.ig_steps:
+        label_map = LabelMap(FLAGS.attribution or ATTRIBUTIONS[0], FLAGS.ig_steps or 100)
+    protocol = evaluation.protocol(
+        FLAGS.protocol,
+        name,
+        data.image_shape,
+        norm=2 if FLAGS.norm == "2" else "inf",
+        epsilon=FLAGS.epsilon,
+        k=FLAGS.k,
+        label_map=label_map,
+    )
+    return Subject(path, preset, classifier, data, protocol)
+
+
+def model_and_preset() -> tuple[pathlib.Path, dict]:
+    """The file to measure and the preset beside it, if a training run left one there."""
+    if (FLAGS.workdir is None) == (FLAGS.model is None):
+        raise ValueError(
+            "one of --workdir and --model must be given. "
+            f"Received: --workdir={FLAGS.workdir}, --model={FLAGS.model}"
+        )
+    path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
+    preset = path.parent / "preset.json"
+    return path, json.loads(preset.read_text()) if preset.exists() else {}
