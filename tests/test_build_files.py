@@ -15,7 +15,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ("rar_tf", "train", "eval", "tests", "benchmarks", "examples", "scripts")
+FOLDERS = ("rar_tf", "cli", "train", "eval", "tests", "benchmarks", "examples", "scripts")
 RULES = {"py_library", "py_binary", "py_test"}
 IMPORTED_AS = {"absl": "absl_py", "PIL": "pillow"}
 
