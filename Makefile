@@ -1,6 +1,6 @@
 # make train   trains on Fashion-MNIST with IG-NORM; the variables below change that
 # make test    lint, types and tests, as CI runs them
-# make lint | format | build-files | clean
+# make lint | format | build-files | api | clean
 
 DATASET ?= fashion_mnist
 OBJECTIVE ?= ig_norm
@@ -19,7 +19,7 @@ FLAGS = --dataset=$(DATASET) --objective=$(OBJECTIVE) \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test lint types format build-files clean
+.PHONY: train test lint types format build-files api clean
 
 train: $(READY)
 	@scripts/get_data.sh $(DATASET) $(ARGS)
@@ -41,6 +41,9 @@ format: $(READY)
 
 build-files: $(READY)
 	$(BIN)/python scripts/gen_build.py
+
+api: $(READY)
+	$(BIN)/python -m scripts.gen_api
 
 $(READY): requirements.txt scripts/make_venv.sh
 	@scripts/make_venv.sh .venv requirements.txt
