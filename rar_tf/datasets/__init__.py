@@ -3,6 +3,7 @@
 from rar_tf.datasets.augment import BalancedSplit, Warp, equalize
 from rar_tf.datasets.batches import ordered_batches, to_unit, training_batches
 from rar_tf.datasets.catalogue import OWN, image_sides, load, names
+from rar_tf.datasets.duplicates import duplicates
 from rar_tf.datasets.splits import Examples, ImageData, Split
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ImageData",
     "Split",
     "Warp",
+    "duplicates",
     "equalize",
     "image_sides",
     "load",

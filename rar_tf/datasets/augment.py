@@ -10,6 +10,8 @@ import tensorflow as tf
 from rar_tf.datasets.pixels import to_uint8
 from rar_tf.datasets.splits import Split
 
+_CHUNK = 1024
+
 
 def _on_cpu(function):
     """Keeps the input pipeline off the accelerator, which is busy with the model."""
@@ -62,6 +64,12 @@ def equalize(images: tf.Tensor) -> tf.Tensor:
     table = tf.where(span > 0, tf.cast(scaled, tf.float32), tf.range(256.0))
     equalized = tf.gather(to_uint8(table), levels, batch_dims=1)
     return tf.transpose(tf.reshape(equalized, (batch, channels, height, width)), (0, 2, 3, 1))
+
+
+def equalized_in_chunks(images: np.ndarray) -> np.ndarray:
+    """`equalize` of any number of images, in bounded memory."""
+    starts = range(0, len(images), _CHUNK)
+    return np.concatenate([equalize(images[i : i + _CHUNK]).numpy() for i in starts])
 
 
 def warp(images: np.ndarray, corners: np.ndarray) -> tf.Tensor:
@@ -153,8 +161,15 @@ class BalancedSplit:
             corners = draw_corners(indices[warped], height, width, self.limits, self.seed)
             images[warped] = warp(images[warped], corners).numpy()
         if self.equalized:
-            images = equalize(images).numpy()
+            images = equalized_in_chunks(images)
         return images, labels
+
+    def originals(self) -> Split:
+        """The source's own images, as `read` gives them."""
+        own = [
+            label * self.per_class + np.arange(count) for label, count in enumerate(self._counts)
+        ]
+        return Split(*self.read(np.concatenate(own)))
 
 
 @tf.function(reduce_retracing=True)

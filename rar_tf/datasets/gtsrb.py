@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from rar_tf.datasets import archives, pixels, tfds_source
-from rar_tf.datasets.augment import BalancedSplit, equalize
+from rar_tf.datasets.augment import BalancedSplit, equalized_in_chunks
 from rar_tf.datasets.partition import hold_out
 from rar_tf.datasets.splits import ImageData, Split
 
@@ -25,7 +25,6 @@ _TRAIN, _TEST, _TRUTH = (
     f"GTSRB_Final_{part}.zip" for part in ("Training_Images", "Test_Images", "Test_GT")
 )
 _FILE_NAME = re.compile(r"(?:\d{5}_)?\d{5}\.ppm")
-_EQUALIZE_CHUNK = 1024
 
 CLASS_NAMES = (
     "speed limit 20", "speed limit 30", "speed limit 50", "speed limit 60", "speed limit 70",
@@ -203,8 +202,4 @@ def _crop(image: np.ndarray, row: dict[str, str]) -> np.ndarray:
 
 
 def _equalized(images: np.ndarray, labels: np.ndarray) -> Split:
-    chunks = [
-        equalize(images[start : start + _EQUALIZE_CHUNK]).numpy()
-        for start in range(0, len(images), _EQUALIZE_CHUNK)
-    ]
-    return Split(np.concatenate(chunks), labels.astype(np.int32))
+    return Split(equalized_in_chunks(images), labels.astype(np.int32))

@@ -1,6 +1,7 @@
 """Reading through TensorFlow Datasets (TFDS), with a missing network noticed at once."""
 
 import os
+import sys
 import urllib.error
 import urllib.request
 
@@ -32,6 +33,8 @@ def prepare(
     if manual_dir is None:
         for url in list(builder.url_infos or {})[:1]:
             probe(url)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()  # thousands of lines in a log
     config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual_dir)
     try:
         builder.download_and_prepare(download_config=config)

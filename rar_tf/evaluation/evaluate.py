@@ -13,7 +13,7 @@ from absl import logging
 
 from rar_tf import models
 from rar_tf.attack import Ifia
-from rar_tf.datasets import Examples, ImageData
+from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
 from rar_tf.evaluation.classifier import logits_of
@@ -105,14 +105,18 @@ def evaluate(
     everything = None
     if accuracy_examples != 0:
         everything = Selection(dataset, split=split, num_examples=accuracy_examples)
+    twice = _duplicates(dataset, split, everything)
+    first = selection if strong_pgd else None
     accuracies: dict[str, Any] = folder.accuracies(
-        {"accuracy_examples": accuracy_examples, "strong_pgd": strong_pgd},
-        lambda: _accuracies(network, everything, selection if strong_pgd else None, protocol, seed),
+        {"accuracy_examples": accuracy_examples, "strong_pgd": strong_pgd}
+        | ({"duplicates": twice} if twice else {}),
+        lambda: _accuracies(network, everything, first, protocol, seed, twice),
     )
     report = Report(
         **described,
         batch_size=batch_size,
         chunk=chunk,
+        duplicates=twice,
         **accuracies,
         **reports.summarize(rows, misclassified=int((~hits).sum())),
         hardware=reports.hardware(),
@@ -122,21 +126,33 @@ def evaluate(
     return report
 
 
-def _accuracies(network, everything, first, protocol, seed) -> dict[str, Accuracy | None]:
+def _duplicates(dataset, split, everything) -> list[int] | None:
+    """Of the images of the accuracies; None where there are none, or nothing to compare with."""
+    if everything is None or not isinstance(dataset, ImageData) or split == "train":
+        return None
+    found = duplicates(dataset, split)
+    return None if found is None else [int(i) for i in found if i < len(everything)] or None
+
+
+def _accuracies(network, everything, first, protocol, seed, twice) -> dict[str, Accuracy | None]:
     """Of all images, and of the first by the strong PGD; None where there is no selection."""
 
-    def pgd_accuracy(selection, pgd):
-        if selection is None:
-            return None
-        return share(withstands(network, selection, protocol.threat, pgd, seed=seed))
+    def pgd_hits(selection, pgd):
+        return selection and withstands(network, selection, protocol.threat, pgd, seed=seed)
 
-    def share(hits):
-        return Accuracy(float(np.mean(hits)), len(hits))
+    def share(hits, left_out=None):
+        if hits is not None and left_out is not None:
+            hits = np.delete(hits, left_out)
+        return Accuracy(float(np.mean(hits)), len(hits)) if hits is not None and len(hits) else None
 
+    natural = everything and correct(network, everything)
+    pgd = pgd_hits(everything, protocol.pgd)
     return {
-        "natural_accuracy": share(correct(network, everything)) if everything else None,
-        "pgd_accuracy": pgd_accuracy(everything, protocol.pgd),
-        "strong_pgd_accuracy": pgd_accuracy(first, protocol.strong_pgd),
+        "natural_accuracy": share(natural),
+        "pgd_accuracy": share(pgd),
+        "strong_pgd_accuracy": share(pgd_hits(first, protocol.strong_pgd)),
+        "natural_accuracy_without_duplicates": share(natural, twice) if twice else None,
+        "pgd_accuracy_without_duplicates": share(pgd, twice) if twice else None,
     }
 
 

@@ -17,6 +17,13 @@ from rar_tf.evaluation.examples import Row
 from rar_tf.files import write_atomically
 from rar_tf.version import __version__
 
+ACCURACIES = (
+    "natural_accuracy",
+    "pgd_accuracy",
+    "strong_pgd_accuracy",
+    "natural_accuracy_without_duplicates",
+    "pgd_accuracy_without_duplicates",
+)
 METRICS = ("top_k", "kendall", "spearman", "center_shift")
 _RESAMPLES = 2000
 
@@ -70,6 +77,9 @@ class Report:
       seconds: wall time of the attack on maps, of all runs that it took.
       images_per_second: of the attack on maps.
       hardware, versions: of the machine of the last run.
+      duplicates: indices of those images of the accuracies that are, pixel by pixel, training
+        images too; None where none are or they were not looked for.
+      natural_accuracy_without_duplicates, pgd_accuracy_without_duplicates: without these.
     """
 
     model: dict[str, Any]
@@ -90,6 +100,9 @@ class Report:
     images_per_second: float | None
     hardware: dict[str, Any]
     versions: dict[str, str]
+    duplicates: list[int] | None = None
+    natural_accuracy_without_duplicates: Accuracy | None = None
+    pgd_accuracy_without_duplicates: Accuracy | None = None
 
     def to_json(self) -> str:
         """The report as JSON text; numbers that are not finite as null."""
@@ -108,8 +121,8 @@ def load_report(path: str | pathlib.Path) -> Report:
     """
     try:
         values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        for name in ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy"):
-            values[name] = values[name] and Accuracy(**values[name])
+        for name in ACCURACIES:
+            values[name] = values.get(name) and Accuracy(**values[name])
         values["metrics"] = {name: Interval(**value) for name, value in values["metrics"].items()}
         return Report(**values)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

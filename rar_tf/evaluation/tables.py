@@ -182,6 +182,12 @@ def summary(report: Report) -> str:
         accuracy = getattr(report, name)
         if accuracy:
             lines.append(f"{what}: {accuracy.value:.4f} ({accuracy.num_examples} images)")
+    natural = report.natural_accuracy_without_duplicates
+    if report.duplicates and natural:
+        lines.append(
+            f"natural accuracy without the {len(report.duplicates)} that are training images too: "
+            f"{natural.value:.4f} ({natural.num_examples} images)"
+        )
     for name in ("top_k", "kendall", "spearman"):
         metric = report.metrics[name]
         if metric.mean is not None:

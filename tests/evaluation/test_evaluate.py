@@ -12,7 +12,16 @@ import tensorflow as tf
 
 from rar_tf.attack import Ifia
 from rar_tf.attribution import kendall_tau
-from rar_tf.evaluation import ExamplesFile, Selection, attack_maps, evaluate
+from rar_tf.datasets import ImageData, Split
+from rar_tf.evaluation import (
+    Accuracy,
+    ExamplesFile,
+    Selection,
+    attack_maps,
+    evaluate,
+    load_report,
+    summary,
+)
 from rar_tf.models import load_classifier
 from tests.evaluation.helpers import SHAPE, own_data, own_model, quick_protocol
 
@@ -20,9 +29,9 @@ MODEL = own_model()
 IMAGES, LABELS = own_data(MODEL)
 
 
-def quick(output=None, **options):
+def quick(output=None, data=(IMAGES, LABELS), **options):
     settings = {"protocol": quick_protocol(), "attack": "original", "batch_size": 3, "chunk": 4}
-    return evaluate(MODEL, (IMAGES, LABELS), output=output, **settings | options)
+    return evaluate(MODEL, data, output=output, **settings | options)
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +203,24 @@ def test_an_examples_file_of_another_program_is_refused(tmp_path):
         match="a table of evaluated images.*columns index, label, .*came .'a', 'b'",
     ):
         ExamplesFile(path).rows()
+
+
+def test_accuracy_with_and_without_test_images_that_are_training_images(tmp_path):
+    labels = LABELS.copy()
+    labels[4] = (labels[4] + 1) % 3  # beside the third: two of seven are wrong
+    other = np.random.default_rng(9).integers(0, 256, (3, *SHAPE)).astype("uint8")
+    train = Split(np.concatenate([other, IMAGES[1:3]]), np.zeros(5, np.int32))
+    test, names = Split(IMAGES, labels), ("a", "b", "c")
+    data = ImageData("mine", 3, SHAPE, names, "memory", train, None, test)
+    report = quick(data=data, output=tmp_path, strong_pgd=False)
+    assert report.duplicates == [1, 2]
+    assert report.natural_accuracy == Accuracy(5 / 7, 7)
+    assert report.natural_accuracy_without_duplicates == Accuracy(4 / 5, 5)
+    assert report.pgd_accuracy_without_duplicates.num_examples == 5
+    assert load_report(tmp_path / "report.json") == report
+    assert "without the 2 that are training images too: 0.8000 (5 images)" in summary(report)
+    whole = dataclasses.replace(data, train=test)
+    assert quick(data=whole, strong_pgd=False).natural_accuracy_without_duplicates is None
 
 
 def test_accuracies_that_were_skipped_are_made_up_for(tmp_path):
