@@ -79,6 +79,8 @@ def _main(work, failures, arguments):
     if FLAGS.quiet:
         FLAGS.verbosity = -1
     logging.set_verbosity(FLAGS.verbosity)
+    if FLAGS.verbosity <= 0:  # Its warnings are about how this project calls it.
+        tf.get_logger().setLevel("ERROR")
     try:
         closing = work()
     except Stop as stopped:

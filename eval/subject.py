@@ -72,33 +72,46 @@ def load() -> Subject:
       FileNotFoundError: no model or no data.
     """
     path, preset = model_and_preset()
+    classifier = models.load_classifier(path)
+    data = load_data(preset)
+    return Subject(path, preset, classifier, data, protocol(data.name, data.image_shape))
+
+
+def load_data(preset: dict) -> datasets.ImageData:
+    """The images that the flags name, else those that the preset was trained on.
+
+    Raises:
+      ValueError: neither names any.
+    """
     name = FLAGS.dataset or preset.get("dataset")
     if name is None:
         raise ValueError(
             "--dataset must be given with a model without preset.json. Received: --dataset=None"
         )
-    classifier = models.load_classifier(path)
     image_size = FLAGS.image_size and numbers(int, "image_size", FLAGS.image_size)
-    data = datasets.load(
+    return datasets.load(
         name,
         data_dir=FLAGS.data_dir,
         manual_dir=FLAGS.manual_dir,
         image_size=image_size or preset.get("image_size"),
         seed=preset.get("seed", 0),
     )
+
+
+def protocol(dataset: str, image_shape: tuple[int, int, int]) -> evaluation.Protocol:
+    """What the flags want measured."""
     label_map = None
     if FLAGS.attribution or FLAGS.ig_steps:
         label_map = LabelMap(FLAGS.attribution or ATTRIBUTIONS[0], FLAGS.ig_steps or 100)
-    protocol = evaluation.protocol(
+    return evaluation.protocol(
         FLAGS.protocol,
-        name,
-        data.image_shape,
+        dataset,
+        image_shape,
         norm=2 if FLAGS.norm == "2" else "inf",
         epsilon=FLAGS.epsilon,
         k=FLAGS.k,
         label_map=label_map,
     )
-    return Subject(path, preset, classifier, data, protocol)
 
 
 def model_and_preset() -> tuple[pathlib.Path, dict]:

@@ -4,6 +4,7 @@ from rar_tf.datasets.augment import BalancedSplit, Warp, equalize
 from rar_tf.datasets.batches import ordered_batches, to_unit, training_batches
 from rar_tf.datasets.catalogue import OWN, image_sides, load, names
 from rar_tf.datasets.duplicates import duplicates
+from rar_tf.datasets.pixels import read_image
 from rar_tf.datasets.splits import Examples, ImageData, Split
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "load",
     "names",
     "ordered_batches",
+    "read_image",
     "to_unit",
     "training_batches",
 ]

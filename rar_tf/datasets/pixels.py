@@ -1,5 +1,7 @@
 """Encoded images to uint8 arrays of one size."""
 
+import os
+import pathlib
 import re
 
 import numpy as np
@@ -106,6 +108,26 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return image
     with tf.device("CPU:0"):
         return to_uint8(tf.image.resize(image, size, antialias=True)).numpy()
+
+
+def read_image(path: str | os.PathLike, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """A PNG or JPEG file as uint8 [H, W, C] of a model's or a data set's shape.
+
+    Args:
+      path: the file.
+      image_shape: (H, W, C) to scale to, C 1 or 3.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is no complete image, or C is another.
+    """
+    file = pathlib.Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"image must be a PNG or JPEG file. Received: {path}, not there")
+    height, width, channels = image_shape
+    if channels not in (1, 3):
+        raise ValueError(f"image_shape must have 1 or 3 channels. Received: {image_shape}")
+    return resize(decode(file.read_bytes(), str(path), channels), (height, width))
 
 
 def to_uint8(pixels: tf.Tensor) -> tf.Tensor:

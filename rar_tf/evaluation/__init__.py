@@ -4,6 +4,8 @@ from rar_tf.evaluation.accuracy import correct, withstands
 from rar_tf.evaluation.classifier import logits_of
 from rar_tf.evaluation.evaluate import evaluate
 from rar_tf.evaluation.examples import ExamplesFile, Picture, Row
+from rar_tf.evaluation.explanation import Explanation, explain
+from rar_tf.evaluation.explanation_figure import explanation_figure
 from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Pgd, Protocol, protocol
 from rar_tf.evaluation.publish import publish
 from rar_tf.evaluation.report import Accuracy, Interval, Report, load_report
@@ -17,6 +19,7 @@ __all__ = [
     "PUBLISHED",
     "Accuracy",
     "ExamplesFile",
+    "Explanation",
     "Interval",
     "Pgd",
     "Picture",
@@ -28,6 +31,8 @@ __all__ = [
     "attack_maps",
     "correct",
     "evaluate",
+    "explain",
+    "explanation_figure",
     "find_results",
     "load_report",
     "logits_of",
