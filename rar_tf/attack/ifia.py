@@ -23,6 +23,8 @@ from rar_tf.attribution import (
 
 SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
 METRICS = ("top_k", "kendall", "spearman", "center_shift")
+# What an iterate may be selected by: a metric, or the mean of the two that are reported first.
+CRITERIA = (*METRICS, "top_k_and_kendall")
 SECOND_DERIVATIVES = ("softplus_twin", "softplus_second_derivative", "none")
 ALGORITHMS = ("select", "until_flip", "adversarial")
 # A name of SCORES, or (maps [B, H, W], clean maps) -> [B].
@@ -63,7 +65,7 @@ class Ifia:
         "adversarial" ascends `loss + weight * score` and returns the last
         [FAR Algorithm 2], whatever its label.
       weight: lambda of "adversarial".
-      select: criteria of "select", of `METRICS`: each has its own worst iterate.
+      select: of "select", names of `CRITERIA`: each has its own worst iterate.
       select_every: steps between looks at the metrics.
       label_map: the map that the score sees.
       select_map: the map that the selection sees, of the plain network; None for label_map.
@@ -99,7 +101,7 @@ class Ifia:
     def __post_init__(self):
         for name, values, known in (
             ("score", [part for part in self._mixture if not callable(part)], SCORES),
-            ("select", self.select or ("none",), METRICS),
+            ("select", self.select or ("none",), CRITERIA),
             ("decay", (self.decay,), ("constant", "linear")),
             ("algorithm", (self.algorithm,), ALGORITHMS),
             ("second_derivatives", (self.second_derivatives,), SECOND_DERIVATIVES),
@@ -274,6 +276,10 @@ def metric_function(name: str, k: int):
         "kendall": (kendall_tau, -1.0),
         "spearman": (spearman, -1.0),
         "center_shift": (center_shift, 1.0),
+        "top_k_and_kendall": (
+            lambda a, b: (top_k_intersection(a, b, k) + kendall_tau(a, b)) / 2,
+            -1.0,
+        ),
     }
     return functions[name]
 
