@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from rar_tf.datasets import cifar10, gtsrb, mnist, own, oxford_flowers17, restricted_imagenet
+from rar_tf.datasets.partition import mixed
 from rar_tf.datasets.splits import ImageData
 from rar_tf.naming import call_own, check_name, find, is_own, parameters
 
@@ -61,6 +62,9 @@ def load(
         if not manual_dir.is_dir():
             raise FileNotFoundError(f"manual_dir must be a folder. Received: {manual_dir}")
     data = _load(name, data_dir, manual_dir, sides, seed)
+    data = dataclasses.replace(
+        data, validation=mixed(data.validation, seed), test=mixed(data.test, seed)
+    )
     logging.info("%s: %s", name, data.source)
     return data
 

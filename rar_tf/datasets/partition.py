@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rar_tf.datasets.splits import Examples, Split
+
 
 def hold_out(
     labels: np.ndarray, fraction: float, *, seed: int, groups: np.ndarray | None = None
@@ -35,3 +37,17 @@ def hold_out(
         chosen = np.random.default_rng((seed, int(label))).permutation(members)[:count]
         drawn |= (labels == label) & np.isin(groups, chosen)
     return drawn
+
+
+def mixed(examples: Examples | None, seed: int) -> Examples | None:
+    """The examples in a seeded order if they came class by class; else as they are.
+
+    Whoever takes the first few images of a split means a sample of it, not its first classes.
+    """
+    if not isinstance(examples, Split):
+        return examples
+    labels = examples.labels
+    if len(labels) == len(np.unique(labels)) or np.any(np.diff(labels) < 0):
+        return examples
+    order = np.random.default_rng(seed).permutation(len(labels))
+    return Split(examples.images[order], labels[order])

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from rar_tf.datasets.partition import hold_out
+from rar_tf.datasets.partition import hold_out, mixed
+from rar_tf.datasets.splits import Split
 
 
 def test_each_class_gives_its_share():
@@ -37,3 +38,19 @@ def test_a_function_of_the_seed():
 def test_a_class_of_one_example_cannot_be_on_both_sides():
     with pytest.raises(ValueError, match=r"at least 2 examples .* Received: class 3 with 1"):
         hold_out(np.array([0, 0, 3]), 0.5, seed=0)
+
+
+def test_images_in_class_order_are_mixed_and_others_left_alone():
+    def split(*labels):
+        pixels = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
+        return Split(pixels, np.array(labels, np.int32))
+
+    ordered = split(*np.repeat(np.arange(5), 20))
+    found = mixed(ordered, seed=0)
+    assert len(np.unique(found.labels[:20])) == 5
+    np.testing.assert_array_equal(found.images.ravel() // 20, found.labels)
+    np.testing.assert_array_equal(np.sort(found.images.ravel()), np.arange(100))
+    np.testing.assert_array_equal(mixed(ordered, seed=0).labels, found.labels)
+    assert (mixed(ordered, seed=1).labels != found.labels).any()
+    for as_it_is in (split(0, 1, 0, 1), split(0, 1, 2), None):
+        assert mixed(as_it_is, seed=0) is as_it_is
