@@ -11,6 +11,8 @@ import dataclasses
 import json
 import pathlib
 
+import keras
+import tensorflow as tf
 from absl import flags
 
 from cli.command import FLAGS, Stop, numbers, say, start, topic
@@ -19,11 +21,14 @@ from rar_tf.models import ARCHITECTURES, INITIALIZERS, PRECISIONS
 from rar_tf.naming import OWN, as_file_name
 from rar_tf.objective import CATALOGUE
 from rar_tf.training import (
+    DISTRIBUTIONS,
     Divergence,
     Interrupted,
     Preset,
     Workdir,
     WorkdirError,
+    WorkerLost,
+    distribute,
     resolve,
     train,
 )
@@ -96,6 +101,10 @@ flags.DEFINE_integer("validate_every", None, "Steps between validations.")
 flags.DEFINE_integer("checkpoint_every", None, "Steps between checkpoints.")
 flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
 
+topic("Devices")
+flags.DEFINE_string("distribute", "auto", f"One of {', '.join(DISTRIBUTIONS)}; docs/scaling.md.")
+flags.DEFINE_bool("deterministic", False, "The same bits on every run, on GPUs too; slower.")
+
 _NAMED = ("dataset", "objective", "schedule", "seed", "options")
 
 
@@ -143,6 +152,11 @@ def _own_model():
 def run() -> str:
     """One library call between reading flags and saying where everything is."""
     preset = preset_from_flags()
+    if FLAGS.deterministic:
+        keras.utils.set_random_seed(preset.seed)
+        tf.config.experimental.enable_op_determinism()
+    # Before TensorFlow does anything: the devices of other machines are not found later.
+    distribution = distribute("none" if FLAGS.dry_run else FLAGS.distribute)
     say(to_json(preset).rstrip())
     data = datasets.load(
         preset.dataset,
@@ -156,9 +170,17 @@ def run() -> str:
     default = pathlib.Path("runs", as_file_name(preset.dataset), as_file_name(preset.objective))
     workdir = Workdir(pathlib.Path(FLAGS.workdir) if FLAGS.workdir else default)
     try:
-        classifier = train(preset, workdir, data, keep_checkpoints=FLAGS.keep_checkpoints)
+        classifier = train(
+            preset,
+            workdir,
+            data,
+            keep_checkpoints=FLAGS.keep_checkpoints,
+            distribution=distribution,
+        )
     except Interrupted as stopped:
         raise Stop(str(stopped), 128 + stopped.signum) from stopped
+    if distribution.worker:
+        return f"worker {distribution.worker}: done; worker 0 has written {workdir.model}"
     if FLAGS.export:
         from rar_tf.serving import Provenance, export
 
@@ -171,4 +193,4 @@ def run() -> str:
 
 
 if __name__ == "__main__":
-    start(run, failures=(WorkdirError, Divergence))
+    start(run, failures=(WorkdirError, WorkerLost, Divergence))

@@ -1,6 +1,7 @@
 """Batches of a split: shuffled and endless for training, in order for evaluation."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +35,14 @@ def step_indices(step: int, *, size: int, batch_size: int, seed: int) -> np.ndar
 
 
 def training_batches(
-    split: Examples, *, batch_size: int, seed: int, steps: int, first_step: int = 0
+    split: Examples,
+    *,
+    batch_size: int,
+    seed: int,
+    steps: int,
+    first_step: int = 0,
+    parts: Sequence[int] = (0,),
+    num_parts: int = 1,
 ) -> tf.data.Dataset:
     """Shuffled batches of the steps first_step .. first_step + steps - 1.
 
@@ -47,9 +55,13 @@ def training_batches(
       seed: of the epochs' permutations, non-negative.
       steps: number of batches.
       first_step: step of the first batch.
+      parts: which parts of each batch to read, one after another: part p are the rows
+        p B / num_parts .. (p + 1) B / num_parts - 1.
+      num_parts: into how many equal parts a batch is cut.
 
     Returns:
-      Dataset of (x [B, H, W, C] float32, pixels in [0, 1]; y [B] int32).
+      Dataset of (x [B / num_parts, H, W, C] float32, pixels in [0, 1]; y [B / num_parts]
+      int32).
 
     Raises:
       ValueError: if the split is None or empty, or a number is out of range.
@@ -59,16 +71,30 @@ def training_batches(
         ("seed", seed, 0),
         ("steps", steps, 1),
         ("first_step", first_step, 0),
+        ("num_parts", num_parts, 1),
     ):
         if value < least:
             raise ValueError(f"{name} must be >= {least}. Received: {name}={value}")
+    if batch_size % num_parts:
+        raise ValueError(
+            f"batch_size must be a multiple of num_parts={num_parts}. "
+            f"Received: batch_size={batch_size}"
+        )
+    if not parts or not all(0 <= part < num_parts for part in parts):
+        raise ValueError(
+            f"parts must be numbers from 0 to {num_parts - 1}. Received: parts={list(parts)}"
+        )
+    rows = batch_size // num_parts
 
-    def indices(step: np.ndarray) -> np.ndarray:
-        return step_indices(int(step), size=len(split), batch_size=batch_size, seed=seed)
+    def indices(number: np.ndarray) -> np.ndarray:
+        step, part = divmod(int(number), len(parts))
+        first_row = parts[part] * rows
+        batch = step_indices(first_step + step, size=len(split), batch_size=batch_size, seed=seed)
+        return batch[first_row : first_row + rows]
 
-    steps_ds = tf.data.Dataset.range(first_step, first_step + steps)
-    index_ds = steps_ds.map(lambda step: tf.numpy_function(indices, [step], tf.int64))
-    return _read(split, index_ds, batch_size)
+    numbers_ds = tf.data.Dataset.range(steps * len(parts))
+    index_ds = numbers_ds.map(lambda number: tf.numpy_function(indices, [number], tf.int64))
+    return _read(split, index_ds, rows)
 
 
 def ordered_batches(split: Examples, batch_size: int) -> tf.data.Dataset:

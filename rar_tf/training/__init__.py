@@ -1,6 +1,8 @@
 """How a classifier is trained: RobustModel for `fit`, presets and resumable runs."""
 
 from rar_tf.training.callbacks import Divergence
+from rar_tf.training.cluster import DISTRIBUTIONS, distribute
+from rar_tf.training.distribution import Distribution, WorkerLost
 from rar_tf.training.presets import Preset, applies, natural_start, resolve
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.run import train
@@ -9,6 +11,8 @@ from rar_tf.training.validation import Validation, Validator
 from rar_tf.training.workdir import Workdir, WorkdirError
 
 __all__ = [
+    "DISTRIBUTIONS",
+    "Distribution",
     "Divergence",
     "Interrupted",
     "Preset",
@@ -17,7 +21,9 @@ __all__ = [
     "Validator",
     "Workdir",
     "WorkdirError",
+    "WorkerLost",
     "applies",
+    "distribute",
     "natural_start",
     "resolve",
     "train",

@@ -118,9 +118,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         step = checkpoints.step(self.model)
-        if step % self._every == 0 or step == self._max or self._stop.signum is not None:
+        stop = self._stop.poll()
+        if step % self._every == 0 or step == self._max or stop:
             checkpoints.save(self._folder, self.model, keep=self._keep)
-        if self._stop.signum is not None:
+        if stop:
             self.model.stop_training = True
 
 

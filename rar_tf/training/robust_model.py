@@ -108,6 +108,7 @@ class RobustModel(keras.Model):
                 loss += tf.nn.scale_regularization_loss(tf.add_n(network.losses))
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
+        _agree(self.classifier.non_trainable_variables)
         self.trackers["loss"].update_state(parts.total)
         self.trackers["term"].update_state(parts.term)
         self.trackers["accuracy"].update_state(self._correct(batch, parts))
@@ -127,6 +128,18 @@ class RobustModel(keras.Model):
         if self.objective.base == "clean":
             return _hits(parts.logits, batch.label)
         return _hits(self._networks()[0](batch.image, training=False), batch.label)
+
+
+def _agree(variables):
+    """Gives every replica the mean of the replicas' batch statistics.
+
+    Keras lets each keep its own, of which one alone would be saved.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        for variable in variables:
+            if tf.as_dtype(variable.dtype).is_floating:
+                variable.assign(context.all_reduce("mean", variable.value))
 
 
 def _hits(logits, labels):

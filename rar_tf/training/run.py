@@ -1,5 +1,7 @@
 """One run: a preset, a folder and a data set -> a trained classifier; resumable at any moment."""
 
+import dataclasses
+import json
 import os
 import pathlib
 
@@ -7,7 +9,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from rar_tf.datasets import ImageData, Split, ordered_batches, training_batches
+from rar_tf.datasets import ImageData, Split, ordered_batches
 from rar_tf.models import load_classifier
 from rar_tf.naming import is_own
 from rar_tf.training import build, checkpoints
@@ -18,31 +20,40 @@ from rar_tf.training.callbacks import (
     Validate,
     read_metrics,
 )
+from rar_tf.training.distribution import Distribution
+from rar_tf.training.loop import run_steps
 from rar_tf.training.own import try_objective
-from rar_tf.training.presets import Preset, natural_start, resolve
+from rar_tf.training.presets import Preset, differences, natural_start, resolve
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.stopping import Interrupted, StopRequest
 from rar_tf.training.validation import Validator
-from rar_tf.training.workdir import Workdir
+from rar_tf.training.workdir import Workdir, to_json
 
 NUM_VALIDATION_IMAGES = 512
 _VALIDATION_BATCH = 128
 
 
 def train(
-    preset: Preset, workdir: Workdir, data: ImageData, *, keep_checkpoints: int = 2
+    preset: Preset,
+    workdir: Workdir,
+    data: ImageData,
+    *,
+    keep_checkpoints: int = 2,
+    distribution: Distribution | None = None,
 ) -> keras.Model:
     """Trains, or goes on training, until `preset.max_steps`; then writes model.keras.
 
     The batch and the random starts of a step are functions of (seed, step) alone, so that
     a run killed at any moment ends, after the same call, with the weights of one that was
-    not (bit for bit on the same CPU and thread count).
+    not (bit for bit on the same CPU and thread count). Nor do they depend on the number of
+    devices; with several workers, all make this call, and the chief alone uses `workdir`.
 
     Args:
       preset: all settings.
       workdir: the run's folder.
       data: a data set with training and validation images.
       keep_checkpoints: how many to keep, the newest; with one, a damaged file has none before it.
+      distribution: of `distribute`; None for the current strategy of TensorFlow.
 
     Returns:
       The classifier, images [B, H, W, C] in [0, 1] -> logits.
@@ -51,91 +62,104 @@ def train(
       WorkdirError: the folder holds another preset, is in use or cannot be written.
       Interrupted: Ctrl-C or SIGTERM; all is saved.
       Divergence: a non-finite loss or gradient.
-      ValueError: settings that do not fit the data.
+      WorkerLost: another worker is gone.
+      ValueError: settings that do not fit the data or the devices.
     """
     if keep_checkpoints < 1:
         raise ValueError(
             f"keep_checkpoints must be >= 1. Received: keep_checkpoints={keep_checkpoints}"
         )
-    _check_data(preset, data)
-    # Whatever the settings cannot mean comes out here, before a file is written.
-    objective, attack = build.objective(preset), build.attack(preset)
-    if is_own(preset.objective):
-        try_objective(preset, objective, attack, data)
-    optimizer = build.optimizer(preset)
-    classifier = None
-    if not workdir.model.exists():
-        classifier = build.classifier(preset, data.num_classes, data.image_shape)
-    with workdir.held(), workdir.writing():
-        workdir.claim(preset)
-        with workdir.logging():
-            logging.info("%s: data from %s", preset.objective, data.source)
-            if classifier is None:
-                logging.info("%s: already trained, %s", preset.objective, workdir.model)
-                return load_classifier(workdir.model)
-            if preset.init_from == "natural":
-                start = natural_start(preset)
-                natural = train(start, workdir.natural, data, keep_checkpoints=keep_checkpoints)
-                classifier.set_weights(natural.get_weights())
-            model = RobustModel(
-                classifier, objective, attack, seed=preset.seed, precision=preset.precision
-            )
-            model.compile(optimizer)
-            model.optimizer.build(model.trainable_variables)
-            fit(model, preset, workdir, data, keep_checkpoints)
-            model.optimizer.finalize_variable_values(model.trainable_variables)
-            save_classifier(classifier, workdir.model)
-            return classifier
+    distribution = distribution or Distribution()
+    with (
+        distribution.watched(),
+        distribution.own_folder(workdir.root, workdir.state()) as folder,
+        distribution.strategy.scope(),
+    ):
+        _check_same_preset(preset, distribution)
+        return _Run(data, keep_checkpoints, distribution).train(preset, Workdir(folder))
 
 
-def fit(
-    model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData, keep_checkpoints: int
-) -> None:
-    """`model.fit` from the latest checkpoint to `preset.max_steps`."""
-    first_step = checkpoints.restore_latest(workdir.checkpoints, model)
-    if first_step:
-        logging.info("%s: resuming at step %d", preset.objective, first_step)
-    if first_step >= preset.max_steps:
-        return
-    batches = training_batches(
-        data.require("train"),
-        batch_size=preset.batch_size,
-        seed=preset.seed,
-        first_step=first_step,
-        steps=preset.max_steps - first_step,
-    )
-    with StopRequest() as stop:
-        progress = Progress(preset.objective, first_step, preset.max_steps, preset.batch_size)
-        callbacks = [
-            GuardFinite(workdir.checkpoints),
-            _validate(model, preset, workdir, data, first_step),
-            Checkpoints(
-                workdir.checkpoints,
-                preset.checkpoint_every,
-                preset.max_steps,
-                stop,
-                keep=keep_checkpoints,
-            ),
-            progress,
-        ]
-        try:
-            model.fit(
-                batches,
-                epochs=1,
-                steps_per_epoch=preset.max_steps - first_step,
-                callbacks=callbacks,
-                shuffle=False,  # the order is a function of (seed, step) already
-                verbose=0,
-            )
-        finally:
-            progress.close()
-        reached = checkpoints.step(model)
-        if stop.signum is not None and reached < preset.max_steps:
-            raise Interrupted(
-                stop.signum,
-                f"stopped at step {reached} of {preset.max_steps}, all saved in {workdir.root}; "
-                "the same command goes on from there",
-            )
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What the natural start shares with the run it is for."""
+
+    data: ImageData
+    keep_checkpoints: int
+    distribution: Distribution
+
+    def train(self, preset: Preset, workdir: Workdir) -> keras.Model:
+        data = self.data
+        _check_data(preset, data)
+        self.distribution.check_batch_size(preset.batch_size)
+        # Whatever the settings cannot mean comes out here, before a file is written.
+        objective, attack = build.objective(preset), build.attack(preset)
+        if is_own(preset.objective):
+            try_objective(preset, objective, attack, data)
+        optimizer = build.optimizer(preset)
+        classifier = None
+        if not workdir.model.exists():
+            classifier = build.classifier(preset, data.num_classes, data.image_shape)
+        with workdir.held(), workdir.writing():
+            workdir.claim(preset)
+            with workdir.logging():
+                logging.info("%s: data from %s", preset.objective, data.source)
+                if classifier is None:
+                    logging.info("%s: already trained, %s", preset.objective, workdir.model)
+                    return load_classifier(workdir.model)
+                if preset.init_from == "natural":
+                    natural = self.train(natural_start(preset), workdir.natural)
+                    classifier.set_weights(natural.get_weights())
+                model = RobustModel(
+                    classifier, objective, attack, seed=preset.seed, precision=preset.precision
+                )
+                model.compile(optimizer)
+                model.optimizer.build(model.trainable_variables)
+                self.fit(model, preset, workdir)
+                model.optimizer.finalize_variable_values(model.trainable_variables)
+                save_classifier(classifier, workdir.model)
+                return classifier
+
+    def fit(self, model: RobustModel, preset: Preset, workdir: Workdir) -> None:
+        """From the latest checkpoint to `preset.max_steps`."""
+        first_step = checkpoints.restore_latest(workdir.checkpoints, model)
+        if first_step:
+            logging.info("%s: resuming at step %d", preset.objective, first_step)
+        steps = preset.max_steps - first_step
+        if steps <= 0:
+            return
+        batches = self.distribution.training_batches(
+            self.data.require("train"),
+            batch_size=preset.batch_size,
+            seed=preset.seed,
+            first_step=first_step,
+            steps=steps,
+        )
+        with StopRequest(self.distribution.any) as stop:
+            progress = Progress(preset.objective, first_step, preset.max_steps, preset.batch_size)
+            callbacks = [
+                GuardFinite(workdir.checkpoints),
+                _validate(model, preset, workdir, self.data, first_step),
+                Checkpoints(
+                    workdir.checkpoints,
+                    preset.checkpoint_every,
+                    preset.max_steps,
+                    stop,
+                    keep=self.keep_checkpoints,
+                ),
+                progress,
+            ]
+            try:
+                run_steps(model, batches, steps, callbacks)
+            finally:
+                progress.close()
+            reached = checkpoints.step(model)
+            if stop.signum is not None and reached < preset.max_steps:
+                where = "by worker 0" if self.distribution.worker else f"in {workdir.root}"
+                raise Interrupted(
+                    stop.signum,
+                    f"stopped at step {reached} of {preset.max_steps}, all saved {where}; "
+                    "the same command goes on from there",
+                )
 
 
 def save_classifier(classifier: keras.Model, path: pathlib.Path) -> None:
@@ -172,6 +196,17 @@ def _validate(model, preset, workdir, data, first_step):
         metrics=workdir.metrics,
         tensorboard=workdir.tensorboard,
     )
+
+
+def _check_same_preset(preset, distribution):
+    mine = to_json(preset)
+    chief = distribution.from_chief(mine.encode()).decode()
+    if chief != mine:
+        differing = differences(json.loads(chief), json.loads(mine))
+        raise ValueError(
+            "all workers must be started with the same settings. Received, at worker 0 -> at "
+            f"worker {distribution.worker}:\n  " + "\n  ".join(differing)
+        )
 
 
 def _check_data(preset, data):

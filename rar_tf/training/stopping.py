@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 
 
 class Interrupted(Exception):
@@ -13,14 +14,29 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Context manager: the first SIGINT or SIGTERM is noted in `signum`, a second one acts.
+    """Context manager: a SIGINT or SIGTERM becomes the wish to stop; a second one acts.
 
     Outside the main thread, where Python takes no handlers, it never notes anything.
+
+    Attributes:
+      signum: the signal that all workers stop for, known from the `poll` that found it on.
     """
 
-    def __init__(self):
+    def __init__(self, any_worker: Callable[[bool], bool] = bool):
+        """
+        Args:
+          any_worker: (this process's wish) -> whether any worker wishes to stop.
+        """
         self.signum: int | None = None
+        self._any_worker = any_worker
+        self._noted: int | None = None
         self._previous: dict = {}
+
+    def poll(self) -> bool:
+        """Whether to stop. All workers ask after the same step, and get the same answer."""
+        if self._any_worker(self._noted is not None):
+            self.signum = self._noted or signal.SIGTERM
+        return self.signum is not None
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -32,7 +48,7 @@ class StopRequest:
         self._restore()
 
     def _note(self, signum, frame):
-        self.signum = signum
+        self._noted = signum
         self._restore()
 
     def _restore(self):

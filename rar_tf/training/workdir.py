@@ -79,6 +79,12 @@ class Workdir:
         """The natural start's own run."""
         return Workdir(self.root / "natural")
 
+    def state(self) -> list[pathlib.Path]:
+        """The files that decide how the run goes on, the natural start's among them."""
+        files = [self.preset, self.metrics, self.model, *sorted(self.checkpoints.glob("*.npz"))]
+        found = [path for path in files if path.exists()]
+        return found + (self.natural.state() if self.natural.root.exists() else [])
+
     def claim(self, preset: Preset) -> None:
         """Creates the folder for this preset, or checks that it is this preset's.
 
