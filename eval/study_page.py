@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from eval.studies import Case, Study
 from rar_tf.evaluation import Report
@@ -74,24 +76,31 @@ def _curves(reports) -> Figure:
             (case for case in reports if case.objective == objective), key=lambda case: case.place
         )
         x = [case.place[1] for case in cases]
-        for curve in _CURVES:
+        for column, curve in enumerate(_CURVES):
             _line(axis, x, [_value(reports[case], curve) for case in cases], curve)
             for case in cases:
                 if case.published:
-                    _mark_published(axis, case, curve)
+                    value = float(case.published[column])
+                    percent = curve.endswith("accuracy")
+                    color = _CURVES[curve][1]
+                    _mark(axis, case.place[1], value / 100 if percent else value, color)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("λ")
         axis.set_xlim(-0.05, 1.55)
         axis.set_ylim(0, 1)
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8, loc="lower right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    _legend(drawn, handles, labels, reports)
     return drawn
 
 
 def _bars(reports) -> Figure:
     drawn = Figure(figsize=(8.4, 3.6), layout="constrained")
+    handles = [Patch(color=color) for color in _COLORS.values()]
     names = list(dict.fromkeys(case.keys[0] for case in sorted(reports, key=lambda c: c.place)))
-    for axis, metric in zip(drawn.subplots(1, 2), ("top_k", "kendall"), strict=True):
+    for column, (axis, metric) in enumerate(
+        zip(drawn.subplots(1, 2), ("top_k", "kendall"), strict=True)
+    ):
         for number, (approach, color) in enumerate(_COLORS.items()):
             cases = [case for case in reports if case.keys[1] == approach]
             x = [names.index(case.keys[0]) + 0.27 * (number - 1) for case in cases]
@@ -99,12 +108,15 @@ def _bars(reports) -> Figure:
             bars = [mean for mean, _, _ in values]
             errors = np.array([(mean - low, high - mean) for mean, low, high in values]).T
             if cases:
-                axis.bar(x, bars, 0.25, yerr=errors, color=color, label=approach, capsize=2)
+                axis.bar(x, bars, 0.25, yerr=errors, color=color, capsize=2, zorder=2)
+            for place, case in zip(x, cases, strict=True):
+                if case.published:
+                    _mark(axis, place, float(case.published[column]), "black")
         axis.set_xticks(range(len(names)), names, fontsize=8)
         axis.set_title(_CURVES[metric][0], fontsize=10)
         axis.axhline(0, color="black", linewidth=0.6)
         axis.grid(axis="y", alpha=0.3)
-    drawn.axes[0].legend(fontsize=8)
+    _legend(drawn, handles, list(_COLORS), reports)
     return drawn
 
 
@@ -129,11 +141,15 @@ def _line(axis: Axes, x, values, curve) -> None:
     axis.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def _mark_published(axis, case, curve):
-    value = float(case.published[list(_CURVES).index(curve)])
-    percent = curve.endswith("accuracy")
-    style = {"marker": "x", "s": 36, "color": _CURVES[curve][1]}
-    axis.scatter([case.place[1]], [value / 100 if percent else value], **style)
+def _mark(axis: Axes, x, value, color) -> None:
+    axis.scatter([x], [value], marker="x", s=36, color=color, zorder=3)
+
+
+def _legend(drawn: Figure, handles, labels, reports) -> None:
+    if any(case.published for case in reports):
+        handles = [*handles, Line2D([], [], marker="x", color="gray", linestyle="none")]
+        labels = [*labels, "published"]
+    drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
 
 
 def _value(report: Report, curve: str) -> tuple[float, float, float]:
