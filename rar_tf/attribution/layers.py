@@ -87,6 +87,8 @@ def layer_integrated_gradients(
         t = tf.reshape(tf.constant(times), [-1] + [1] * x.shape.rank)
         points = start + t * (x - start)
         h = lower(tf.reshape(points, tf.concat([[-1], tf.shape(x)[1:]], 0)), training=False)
+        # Increments are small differences of large values: not for the layer's own precision.
+        h = tf.cast(h, x.dtype)
         return tf.reshape(h, tf.concat([[len(times), tf.shape(x)[0]], tf.shape(h)[1:]], 0))
 
     at_nodes, at_edges = hidden(nodes), hidden(edges)
