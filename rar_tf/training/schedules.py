@@ -189,7 +189,7 @@ def _fast(dataset: str, objective: str) -> dict:
     return {
         "architecture": table["architecture"],
         "init_from": "scratch" if natural else "natural",
-        "batch_size": 128,
+        "batch_size": 64 if far else 128,
         "max_steps": 1_300 if natural else 3_000,
         "natural_steps": None if natural else 1_300,
         "optimizer": "adam",
