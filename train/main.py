@@ -11,8 +11,6 @@ import dataclasses
 import json
 import pathlib
 
-import keras
-import tensorflow as tf
 from absl import flags
 
 from cli.command import FLAGS, Stop, numbers, say, start, topic
@@ -29,6 +27,7 @@ from rar_tf.training import (
     WorkdirError,
     WorkerLost,
     distribute,
+    make_deterministic,
     resolve,
     train,
 )
@@ -153,8 +152,7 @@ def run() -> str:
     """One library call between reading flags and saying where everything is."""
     preset = preset_from_flags()
     if FLAGS.deterministic:
-        keras.utils.set_random_seed(preset.seed)
-        tf.config.experimental.enable_op_determinism()
+        make_deterministic(preset.seed)
     # Before TensorFlow does anything: the devices of other machines are not found later.
     distribution = distribute("none" if FLAGS.dry_run else FLAGS.distribute)
     say(to_json(preset).rstrip())

@@ -2,6 +2,7 @@
 
 from rar_tf.training.callbacks import Divergence
 from rar_tf.training.cluster import DISTRIBUTIONS, distribute
+from rar_tf.training.determinism import make_deterministic
 from rar_tf.training.distribution import Distribution, WorkerLost
 from rar_tf.training.presets import Preset, applies, natural_start, resolve
 from rar_tf.training.robust_model import RobustModel
@@ -24,6 +25,7 @@ __all__ = [
     "WorkerLost",
     "applies",
     "distribute",
+    "make_deterministic",
     "natural_start",
     "resolve",
     "train",

@@ -1,6 +1,7 @@
-"""Three steps of every objective on tiny data, on whatever devices: `parity.py FILE`.
+"""Three steps of every objective on tiny data, on whatever devices: `parity.py FILE [SEED]`.
 
 Started with TF_CONFIG it is one of several workers; the chief writes the weights to FILE (.npz).
+With SEED it is deterministic.
 """
 
 import functools
@@ -12,7 +13,7 @@ import numpy as np
 from rar_tf.attack import Attack, LpBall
 from rar_tf.datasets import Split
 from rar_tf.objective import CATALOGUE
-from rar_tf.training import RobustModel, distribute
+from rar_tf.training import RobustModel, distribute, make_deterministic
 from rar_tf.training.loop import run_steps
 
 BATCH_SIZE, STEPS = 8, 3
@@ -67,7 +68,9 @@ def train(name, distribution, classifier=relu_classifier):
     return model.classifier.get_weights()
 
 
-def main(path):
+def main(path, seed=None):
+    if seed is not None:
+        make_deterministic(int(seed))
     distribution = distribute()
     with distribution.watched():
         weights = {
