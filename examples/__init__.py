@@ -1,0 +1,1 @@
+"""Short scripts to copy from; the tests run them on tiny input."""

@@ -1,0 +1,86 @@
+"""Each example runs, on tiny input, and does what it says."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from examples import own_images, own_objective, steadiness_gate
+from rar_tf.attribution import integrated_gradients, label_loss
+from rar_tf.objective import Batch
+from rar_tf.training import build, resolve
+from tests import oracles
+from tests.evaluation.helpers import own_data, own_model
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """20 images of two classes, dark ones and light ones."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 120)):
+        (folder / name).mkdir()
+        for i in range(10):
+            pixels = random.integers(low, low + 100, (24, 24, 3)).astype("uint8")
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_from_natural_to_steady_to_served(photos, tmp_path, capsys):
+    output = tmp_path / "steady"
+    own_images.main(
+        [str(photos), f"--output={output}", "--image_size=24", "--steps=3", "--examples=1"]
+    )
+    said = capsys.readouterr().out
+    assert said.index("natural:") < said.index("steady:") < said.index(f"served: {output}/served/1")
+    assert said.count("natural accuracy:") == 2 and "the first test image is " in said
+    model = keras.models.load_model(output / "model.keras")
+    endpoint = tf.saved_model.load(str(output / "served" / "1")).signatures["serve"]
+    x = np.random.default_rng(1).random((2, 24, 24, 3)).astype("float32")
+    np.testing.assert_allclose(endpoint(image=tf.constant(x))["logits"], model(x), atol=1e-5)
+
+
+def test_own_objective_is_the_squared_norm():
+    preset = resolve("fashion_mnist", "examples.own_objective:smooth_loss", weight=0.5)
+    assert (preset.ig_steps, preset.weight) == (3, 0.5)
+    objective = build.objective(preset)
+    classifier, x, y, x_adv = oracles.golden_setting()
+    x, x_adv = tf.constant(x[:3]), tf.constant(x_adv[:3])
+    y = tf.constant(y[:3])
+    expected = integrated_gradients(label_loss(classifier), x_adv, y, baseline=x, steps=3)
+    parts = objective(classifier, Batch(x, y), x_adv)
+    squares = np.square(expected.numpy()).sum((1, 2, 3))
+    np.testing.assert_allclose(parts.term, squares, rtol=1e-5)
+    np.testing.assert_allclose(parts.total, parts.loss + 0.5 * squares, rtol=1e-5)
+    assert own_objective.smooth_loss().weight == 10.0
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "least", "status", "says"),
+    [
+        ({0: 0.5, 1: 0.7}, None, 0.6, 0, "CO 0.6000 over 2 images, wanted 0.6: steady enough"),
+        ({0: 0.5, 1: 0.7}, None, 0.61, 1, "NOT steady enough"),
+        ({0: 0.5, 1: 0.6, 2: 0.9}, {0: 0.7, 1: 0.81, 3: 0.1}, None, 1, "CO -0.2050 against"),
+        ({0: 0.7, 1: 0.8}, {0: 0.7, 1: 0.8}, None, 0, "CO +0.0000 against"),
+        # Behind on average, but no more than chance would have it.
+        ({0: 0.1, 1: 0.9}, {0: 0.9, 1: 0.15}, None, 0, "CO -0.0250 against"),
+    ],
+)
+def test_gate(own, other, least, status, says, capsys):
+    assert steadiness_gate.judge(own, other, least, 0.01) == status
+    assert says in capsys.readouterr().out
+
+
+def test_gate_from_files(tmp_path, capsys):
+    model = own_model()
+    images, labels = own_data(model, 12)
+    model.save(tmp_path / "mine.keras")
+    train_labels = np.arange(12) % 3
+    arrays = {"train_images": images, "train_labels": train_labels}
+    np.savez(tmp_path / "a.npz", **arrays, test_images=images, test_labels=labels)
+    command = [str(tmp_path / "mine.keras"), f"--dataset=npz:{tmp_path}/a.npz", "--examples=1"]
+    assert steadiness_gate.main([*command, "--least=1.0"]) == 1
+    assert "over 1 images, wanted 1.0: NOT steady enough" in capsys.readouterr().out
+    assert steadiness_gate.main([*command[:1], "--dataset=npz:none.npz", "--least=1"]) == 2
+    assert "error: npz:PATH must name a file" in capsys.readouterr().err

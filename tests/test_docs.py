@@ -1,0 +1,134 @@
+"""README and docs/ show what works: every command's flags parse, every block is run or marked."""
+
+import contextlib
+import importlib
+import pathlib
+import re
+import sys
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from tests.docs import GENERATED, PAGES, ROOT, Block, blocks, commands
+
+BLOCKS = [block for page in PAGES if page.name not in GENERATED for block in blocks(page)]
+COMMANDS = sorted(
+    {
+        (block.page, *command)
+        for block in BLOCKS
+        for command in commands(block)
+        if "--help" not in command
+    }
+)
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def only_flags_of(module):
+    """The flags of one program, without those of another that was imported before."""
+    before, modules = set(flags.FLAGS), set(sys.modules)
+    try:
+        importlib.import_module(module)
+        with flagsaver.flagsaver():
+            yield flags.FLAGS
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+        for name in set(sys.modules) - modules:
+            if name.split(".")[0] in ("train", "eval", "benchmarks"):
+                del sys.modules[name]
+
+
+def check_flags(module, given):
+    """Raises unless the program takes these flags."""
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    source = path.read_text(encoding="utf-8")
+    if "argparse" in source:
+        for flag in (word.partition("=")[0] for word in given if word.startswith("--")):
+            assert f'"{flag}"' in source, f"{module} has no {flag}"
+    else:
+        with only_flags_of(module) as values:
+            rest = values([module, *given])
+            assert rest == [module], f"{module} takes flags only: {rest[1:]}"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_command_parses(command):
+    _, program, *words = command
+    if program == "make":
+        for word in words:
+            name, is_value, _ = word.partition("=")
+            pattern = rf"^{name} \?=" if is_value else rf"^(\.PHONY:.*\b)?{name}\b.*:"
+            assert re.search(pattern, MAKEFILE, re.MULTILINE), f"make has no {word}"
+    else:
+        check_flags(words[1], words[2:])
+
+
+@pytest.mark.parametrize(
+    ("module", "given"),
+    [
+        ("train.main", ["--objectve=madry"]),
+        ("train.main", ["--max_steps=many"]),
+        ("eval.main", ["--protocol=ours"]),
+        ("eval.main", ["stray"]),
+        ("examples.own_images", ["--stepps=3"]),
+    ],
+)
+def test_a_command_that_does_not_parse_is_seen(module, given):
+    with pytest.raises((flags.Error, AssertionError)):
+        check_flags(module, given)
+
+
+def run_by_a_test(block: Block) -> bool:
+    """Whether a mark names a test that exists, as `tests/x.py::test_y` or a file."""
+    file, _, name = block.reason.partition("::")
+    path = ROOT / file
+    return path.is_file() and (not name or f"def {name}(" in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.kind in ("bash", "python")],
+    ids=lambda block: f"{block.page}-{block.text[:30]!r}",
+)
+def test_a_block_of_code_is_run_or_marked(block):
+    """`bash` and `python` blocks promise to run: a test does it, or the page says why none does."""
+    if block.mark == "run by":
+        assert run_by_a_test(block), f"no such test: {block.reason}"
+    elif block.mark == "not run here":
+        assert len(block.reason) > 5, "say why it is not run"
+    else:
+        assert block.kind == "bash" and len(commands(block)) == len(
+            [line for line in block.text.replace("\\\n", " ").splitlines() if line.strip()]
+        ), "a block that is neither run by a test nor made of this project's commands"
+
+
+def test_blocks_and_commands_of_a_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Text `python -m eval.main\n--k=3` and\n\n    make train  # a comment\n    python -m \\\n"
+        "    train.main\n\n<!-- not run here: no docker -->\n```bash\ndocker run x\n```\n\n"
+        "```python\nx = 1\n```\n"
+    )
+    found = blocks(page)
+    assert [(block.kind, block.mark, block.reason) for block in found] == [
+        ("bash", "not run here", "no docker"), ("python", "", ""), ("indented", "", ""),
+        ("inline", "", ""),
+    ]  # fmt: skip
+    assert [commands(block) for block in found] == [
+        [], [], [["make", "train"], ["python", "-m", "train.main"]],
+        [["python", "-m", "eval.main", "--k=3"]],
+    ]  # fmt: skip
+
+
+def links(page: pathlib.Path) -> set[str]:
+    """Targets of relative links and pictures."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+    return {target for target in found if "://" not in target}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    assert not [target for target in links(page) if not (page.parent / target).exists()]
