@@ -1,5 +1,6 @@
 # make train   trains on Fashion-MNIST with IG-NORM; the variables below change that
 # make test    lint, types and tests, as CI runs them
+# make venv    the environment alone, .venv
 # make lint | format | build-files | api | clean
 
 DATASET ?= fashion_mnist
@@ -19,11 +20,13 @@ FLAGS = --dataset=$(DATASET) --objective=$(OBJECTIVE) \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test lint types format build-files api clean
+.PHONY: train test venv lint types format build-files api clean
 
 train: $(READY)
 	@scripts/get_data.sh $(DATASET) $(ARGS)
 	$(BIN)/python -m train.main $(strip $(FLAGS))
+
+venv: $(READY)
 
 test: lint types
 	$(BIN)/python -m pytest

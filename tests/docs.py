@@ -52,7 +52,10 @@ def blocks(path: pathlib.Path) -> list[Block]:
 
 
 def commands(block: Block) -> list[list[str]]:
-    """The words of each command of this project in a block; lines that end in \\ go on."""
+    """The words of each command of this project in a block; lines that end in \\ go on.
+
+    Of `--flag=a|b` the first alternative.
+    """
     lines = block.text.replace("\\\n", " ").splitlines()
-    lines = [line.strip() for line in lines]
+    lines = [re.sub(r"(=\w+)(\|\w+)+", r"\1", line.strip()) for line in lines]
     return [shlex.split(line, comments=True) for line in lines if _COMMAND.match(line)]
