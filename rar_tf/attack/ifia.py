@@ -20,6 +20,7 @@ from rar_tf.attribution import (
     top_k_intersection,
     uniform_rows,
 )
+from rar_tf.checks import check_count, class_numbers, float_images
 
 SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
 METRICS = ("top_k", "kendall", "spearman", "center_shift")
@@ -112,8 +113,8 @@ class Ifia:
                 )
         for name in ("k", "metric_k", "steps", "select_every"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be >= 1. Received: {name}={value}")
+            if value is not None:
+                check_count(name, value)
         if not self.step_size > 0:
             raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
 
@@ -151,6 +152,8 @@ class Ifia:
           ValueError: k larger than the map, or a score that lacks its seed or region, or is
             flat at x.
         """
+        x = tf.cast(float_images(x, rank=4), tf.float32)
+        y = class_numbers(y, x.shape[0])
         _check_k(max(self.k, self.metric_k or 0), x.shape)
         if seed is None and (self.random_start or "random" in self._mixture):
             raise ValueError("a random start and the score random need a seed. Received: seed=None")

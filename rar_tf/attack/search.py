@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from rar_tf.attack.threats import Threat
+from rar_tf.checks import check_count, float_images
 
 # x_adv [B, ...] -> [B]: what an attack ascends.
 ScoreFn = Callable[[tf.Tensor], tf.Tensor]
@@ -93,14 +94,13 @@ def maximize(
     _check_steps(steps, step_size)
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum must be in [0, 1). Received: momentum={momentum}")
-    if select_every < 1:
-        raise ValueError(f"select_every must be >= 1. Received: select_every={select_every}")
+    check_count("select_every", select_every)
     if seed is None and flat_at_x:
         raise ValueError(
             "this score has a zero gradient at x_adv = x and needs a random start. "
             "Received: seed=None"
         )
-    x = tf.convert_to_tensor(x)
+    x = float_images(x)
     # The first gradient is taken at the raw start; bounds apply from the first step on. The
     # start is a tensor of its own: a score may close over x, which is to stay fixed.
     start = (
@@ -112,7 +112,7 @@ def maximize(
     def step(i, x_adv, velocity, moving):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
-            value = score(x_adv) - threat.penalty(x_adv, x)
+            value = tf.cast(score(x_adv), x.dtype) - threat.penalty(x_adv, x)
         gradient = tape.gradient(value, x_adv, unconnected_gradients="zero")
         velocity = momentum * velocity + _unit_l1(gradient) if momentum else gradient
         size = step_size(i) if callable(step_size) else step_size
@@ -173,7 +173,6 @@ def _unit_l1(x):
 
 
 def _check_steps(steps, step_size):
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps must be an integer >= 0. Received: steps={steps!r}")
+    check_count("steps", steps, 0)
     if not callable(step_size) and not step_size > 0:
         raise ValueError(f"step_size must be > 0. Received: step_size={step_size}")

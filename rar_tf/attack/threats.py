@@ -51,12 +51,13 @@ class LpBall:
     def start(self, x, seed, first_row=0):
         """Uniform in the ball, not yet clipped to pixels, as in the original."""
         if self.norm == "inf":
-            return x + self.epsilon * (2 * uniform_rows(tf.shape(x), seed, first_row) - 1)
-        direction = normal_rows(tf.shape(x), seed, first_row)
+            uniform = tf.cast(uniform_rows(tf.shape(x), seed, first_row), x.dtype)
+            return x + self.epsilon * (2 * uniform - 1)
+        direction = tf.cast(normal_rows(tf.shape(x), seed, first_row), x.dtype)
         dimension = tf.cast(tf.size(x[0]), x.dtype)
         # Another stream than the direction's, still keyed by the row.
         radius = uniform_rows([tf.shape(x)[0]], seed + tf.constant([0, 1], seed.dtype), first_row)
-        length = self.epsilon * radius ** (1 / dimension)
+        length = self.epsilon * tf.cast(radius, x.dtype) ** (1 / dimension)
         return x + _rescale(direction, _rows(length, x))
 
     def ascend(self, x_adv, gradient, step):

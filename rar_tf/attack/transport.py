@@ -45,7 +45,8 @@ class TransportPenalty:
 
     def start(self, x, seed, first_row=0):
         """Uniform within `start_radius` of x."""
-        return x + self.start_radius * (2 * uniform_rows(tf.shape(x), seed, first_row) - 1)
+        uniform = tf.cast(uniform_rows(tf.shape(x), seed, first_row), x.dtype)
+        return x + self.start_radius * (2 * uniform - 1)
 
     def ascend(self, x_adv, gradient, step):
         """A plain gradient step, as in [SND18 Algorithm 1]."""

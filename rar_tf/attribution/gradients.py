@@ -7,6 +7,7 @@ import tensorflow as tf
 from rar_tf.attribution.noise import normal_rows
 from rar_tf.attribution.outputs import OutputFn
 from rar_tf.attribution.quadrature import nodes_and_weights
+from rar_tf.checks import check_count, class_numbers, float_images
 
 
 def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -20,7 +21,7 @@ def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor
     Returns:
       [B, ...], in units of the output per unit of pixel value; differentiable.
     """
-    x = tf.convert_to_tensor(x)
+    x = float_images(x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         values = output_fn(x, y)
@@ -67,7 +68,8 @@ def integrated_gradients(
     Raises:
       ValueError: an unknown rule, steps < 1, chunk < 1, or images that are integers.
     """
-    x, y = _images(x), tf.convert_to_tensor(y)
+    x = float_images(x)
+    y = class_numbers(y, x.shape[0])
     nodes, weights = (tf.cast(part, x.dtype) for part in nodes_and_weights(rule, steps))
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
     difference = x - start
@@ -114,18 +116,22 @@ def smooth_grad(
     Raises:
       ValueError: samples < 1, sigma < 0, chunk < 1, or images that are integers.
     """
-    if samples < 1:
-        raise ValueError(f"samples must be >= 1. Received: samples={samples}")
+    check_count("samples", samples)
     if not sigma >= 0:
         raise ValueError(f"sigma must be >= 0. Received: sigma={sigma}")
-    x, y = _images(x), tf.convert_to_tensor(y)
+    x = float_images(x)
+    y = class_numbers(y, x.shape[0])
     seed = tf.convert_to_tensor(seed)
 
     def noisy(numbers, x):
         seeds = [seed + tf.stack([0, tf.cast(k, seed.dtype)]) for k in tf.unstack(numbers)]
-        return x + sigma * tf.stack([normal_rows(tf.shape(x), s, first_row) for s in seeds])
+        noise = tf.stack([normal_rows(tf.shape(x), s, first_row) for s in seeds])
+        return x + sigma * tf.cast(noise, x.dtype)
 
-    numbers, weights = tf.range(samples, dtype=x.dtype), tf.fill([samples], 1.0 / samples)
+    numbers, weights = (
+        tf.range(samples, dtype=x.dtype),
+        tf.fill([samples], tf.constant(1.0 / samples, x.dtype)),
+    )
     return _mean_gradient(output_fn, noisy, (x,), y, numbers, weights, chunk, weight_gradients)
 
 
@@ -161,13 +167,6 @@ def path_integrated_gradients(
     return total
 
 
-def _images(x):
-    x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
-        raise ValueError(f"x must be floating, pixels in [0, 1]. Received: x.dtype={x.dtype.name}")
-    return x
-
-
 def _mean_gradient(output_fn, place, sources, y, nodes, weights, chunk, weight_gradients):
     """sum_k w_k grad f(place(t_k, *sources)), `chunk` nodes at a time.
 
@@ -176,8 +175,8 @@ def _mean_gradient(output_fn, place, sources, y, nodes, weights, chunk, weight_g
       sources: tensors that gradients are wanted by; the first [B, ...].
       nodes, weights: [n], n known.
     """
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk must be >= 1 or None. Received: chunk={chunk}")
+    if chunk is not None:
+        check_count("chunk", chunk)
 
     def mean(nodes, weights, *sources):
         points = place(nodes, *sources)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from rar_tf.attribution.gradients import input_gradient
 from rar_tf.attribution.outputs import OutputFn, label_loss
 from rar_tf.attribution.quadrature import nodes_and_weights
+from rar_tf.checks import class_numbers, float_images
 
 
 def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable]:
@@ -79,12 +80,13 @@ def layer_integrated_gradients(
     nodes, weights = nodes_and_weights(rule, steps)
     edges = np.concatenate([[0], np.cumsum(weights)]).astype("float32")
     lower, upper = split_at(classifier, layer)
-    x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+    x = float_images(x)
+    y = class_numbers(y, x.shape[0])
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
 
     def hidden(times):
         """Activations at r(t) for each of the times: [T, B, ...]."""
-        t = tf.reshape(tf.constant(times), [-1] + [1] * x.shape.rank)
+        t = tf.reshape(tf.constant(times, x.dtype), [-1] + [1] * x.shape.rank)
         points = start + t * (x - start)
         h = lower(tf.reshape(points, tf.concat([[-1], tf.shape(x)[1:]], 0)), training=False)
         # Increments are small differences of large values: not for the layer's own precision.

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from rar_tf.checks import labels_of
+
 # (points [N, ...], labels int [N]) -> values float32 [N]
 OutputFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -16,7 +18,7 @@ OutputFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Cross entropy from logits [N, classes], per example [N], in nats."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=labels, logits=tf.cast(logits, tf.float32)
+        labels=labels_of(logits, labels), logits=tf.cast(logits, tf.float32)
     )
 
 
@@ -34,7 +36,7 @@ def label_logit(classifier: keras.Model) -> OutputFn:
 
     def output(points, labels):
         logits = tf.cast(classifier(points, training=False), tf.float32)
-        return tf.gather(logits, labels, axis=1, batch_dims=1)
+        return tf.gather(logits, labels_of(logits, labels), axis=1, batch_dims=1)
 
     return output
 

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from rar_tf.checks import check_count
+
+# An accident of typing must not fill the memory; the roots take it by the square of their number.
+_MOST, _MOST_ROOTS = 100_000, 1000
 RULES = ("left", "right", "midpoint", "trapezoid", "gauss_legendre")
 
 
@@ -21,12 +25,14 @@ def nodes_and_weights(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
       (nodes, weights): float32 arrays of equal length, ascending nodes, weights of sum 1.
 
     Raises:
-      ValueError: an unknown rule, or steps that is not an integer >= 1.
+      ValueError: an unknown rule, or steps that is not an integer >= 1 or is absurd.
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {RULES}. Received: rule={rule!r}")
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"steps must be an integer >= 1. Received: steps={steps!r}")
+    check_count("steps", steps)
+    most = _MOST_ROOTS if rule == "gauss_legendre" else _MOST
+    if steps > most:
+        raise ValueError(f"steps of rule {rule} must be <= {most}. Received: steps={steps}")
     weights = np.full(steps, 1.0 / steps)
     if rule == "left":
         nodes = np.arange(steps) / steps

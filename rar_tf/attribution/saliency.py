@@ -19,9 +19,10 @@ def saliency(attribution: tf.Tensor) -> tf.Tensor:
       ValueError: the attribution is not of rank 4.
     """
     attribution = tf.convert_to_tensor(attribution)
-    if attribution.shape.rank != 4:
+    if attribution.shape.rank != 4 or not attribution.dtype.is_floating:
         raise ValueError(
-            f"attribution must be [B, H, W, C]. Received: attribution.shape={attribution.shape}"
+            f"attribution must be floating [B, H, W, C]. Received: {attribution.dtype.name} "
+            f"attribution.shape={attribution.shape}"
         )
     magnitude = tf.reduce_sum(tf.abs(attribution), -1)
     return tf.math.divide_no_nan(magnitude, tf.reduce_mean(magnitude, [1, 2], keepdims=True))

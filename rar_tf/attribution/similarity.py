@@ -9,6 +9,8 @@ import numpy as np
 import scipy.stats
 import tensorflow as tf
 
+from rar_tf.checks import is_count
+
 _EPSILON = 1e-12
 
 
@@ -47,8 +49,9 @@ def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
     Raises:
       ValueError: k < 1, or k larger than the map.
     """
+    (maps,) = _numbers(maps)
     flat = _rows(maps)
-    if not 1 <= k <= flat.shape[1]:
+    if not is_count(k) or not 1 <= k <= flat.shape[1]:
         raise ValueError(f"k must be in 1 .. {flat.shape[1]}, the pixels of a map. Received: k={k}")
     order = np.argsort(-flat, axis=1, kind="stable")[:, :k]
     mask = np.zeros(flat.shape, bool)
@@ -69,6 +72,7 @@ def top_k_intersection(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
     Raises:
       ValueError: k < 1, or k larger than the map.
     """
+    a, b = _numbers(a, b)
     both = top_k_mask(a, k) & top_k_mask(b, k)
     share = _rows(both).sum(1) / k
     return np.where(_ranked(a) & _ranked(b), share, np.nan)
@@ -92,6 +96,9 @@ def center_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     NaN where a map is constant, or is not finite.
     """
+    a, b = _numbers(a, b)
+    if a.ndim != 3:
+        raise ValueError(f"maps must be [B, H, W]. Received: {a.shape}")
     centers = []
     for maps in (a, b):
         mass = np.asarray(maps, np.float64)
@@ -108,6 +115,17 @@ def is_constant(maps: np.ndarray) -> np.ndarray:
     return (flat == flat[:, :1]).all(1)
 
 
+def _numbers(*maps):
+    """Maps as arrays of numbers [B, ...] of one shape."""
+    arrays = [np.asarray(part) for part in maps]
+    if any(part.ndim < 2 or part.dtype.kind not in "fiu" for part in arrays) or (
+        len({part.shape for part in arrays}) > 1
+    ):
+        received = ", ".join(f"{part.dtype} {part.shape}" for part in arrays)
+        raise ValueError(f"maps must be numbers [B, ...] of one shape. Received: {received}")
+    return arrays
+
+
 def _rows(maps):
     # Not -1: there may be no map at all.
     return np.reshape(maps, (len(maps), int(np.prod(np.shape(maps)[1:]))))
@@ -118,6 +136,7 @@ def _ranked(maps):
 
 
 def _correlation(statistic, a, b):
+    a, b = _numbers(a, b)
     values = np.full(len(a), np.nan)
     for i in np.flatnonzero(_ranked(a) & _ranked(b)):
         values[i] = statistic(np.ravel(a[i]), np.ravel(b[i])).statistic

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from rar_tf.checks import check_count
 from rar_tf.datasets.splits import Examples
 
 
@@ -73,8 +74,7 @@ def training_batches(
         ("first_step", first_step, 0),
         ("num_parts", num_parts, 1),
     ):
-        if value < least:
-            raise ValueError(f"{name} must be >= {least}. Received: {name}={value}")
+        check_count(name, value, least)
     if batch_size % num_parts:
         raise ValueError(
             f"batch_size must be a multiple of num_parts={num_parts}. "
@@ -133,8 +133,7 @@ def _check(split: Examples | None, batch_size: int) -> None:
         )
     if not len(split):
         raise ValueError("split must hold examples. Received: an empty split")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be >= 1. Received: batch_size={batch_size}")
+    check_count("batch_size", batch_size)
 
 
 def _read(split: Examples, index_ds: tf.data.Dataset, rows: int | None) -> tf.data.Dataset:

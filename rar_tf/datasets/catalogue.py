@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
+from rar_tf.checks import is_count
 from rar_tf.datasets import cifar10, gtsrb, mnist, own, oxford_flowers17, restricted_imagenet
 from rar_tf.datasets.partition import mixed
 from rar_tf.datasets.splits import ImageData
@@ -77,8 +78,8 @@ def image_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | Non
     """
     if image_size is None:
         return None
-    sides = (image_size,) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) not in (1, 2) or min(sides) < 1:
+    sides = tuple(image_size) if isinstance(image_size, (list, tuple)) else (image_size,)
+    if len(sides) not in (1, 2) or not all(is_count(side) and side >= 1 for side in sides):
         raise ValueError(
             f"image_size must be one or two numbers >= 1. Received: image_size={_text(sides)}"
         )

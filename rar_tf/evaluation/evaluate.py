@@ -13,6 +13,7 @@ from absl import logging
 
 from rar_tf import models
 from rar_tf.attack import Ifia
+from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
@@ -74,8 +75,8 @@ def evaluate(
         holds another evaluation.
     """
     for name, value in (("batch_size", batch_size), ("chunk", chunk)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be >= 1. Received: {name}={value}")
+        if value is not None:
+            check_count(name, value)
     selection = Selection(dataset, split=split, num_examples=num_examples)
     if isinstance(protocol, str):
         protocol = named_protocol(protocol, selection.name, selection.image_shape)

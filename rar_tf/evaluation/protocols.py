@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from rar_tf.attack import METRICS, Ifia, LabelMap, LpBall
+from rar_tf.checks import check_count, is_count
 from rar_tf.naming import OWN, call_own, check_name, find, is_own
 
 PROTOCOLS = ("rar", "far")
@@ -25,8 +26,7 @@ class Pgd:
 
     def __post_init__(self):
         for name in ("steps", "restarts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1. Received: {name}={getattr(self, name)}")
+            check_count(name, getattr(self, name))
         if not self.step_size > 0:
             raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
 
@@ -211,7 +211,7 @@ def protocol(
         own_k = attack_k = tenth
     if k is not None:
         own_k = attack_k = k
-    if not 1 <= own_k <= pixels:
+    if not is_count(own_k) or not 1 <= own_k <= pixels:
         raise ValueError(
             f"k must be in 1 .. {pixels}, the pixels of a map {image_shape[0]}x{image_shape[1]}. "
             f"Received: k={own_k}"

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, to_unit
 
 BATCH = 256
@@ -37,8 +38,8 @@ class Selection:
             dataset = dataset.require(split)
         if isinstance(dataset, tuple):
             dataset = _Arrays(*dataset)
-        if num_examples is not None and num_examples < 1:
-            raise ValueError(f"num_examples must be >= 1. Received: num_examples={num_examples}")
+        if num_examples is not None:
+            check_count("num_examples", num_examples)
         self._examples = dataset
         self._size = len(dataset) if num_examples is None else min(num_examples, len(dataset))
         if not self._size:
@@ -73,7 +74,7 @@ class _Arrays:
 
     def __init__(self, images, labels):
         images, labels = np.asarray(images), np.asarray(labels)
-        if images.ndim != 4:
+        if images.ndim != 4 or 0 in images.shape[1:]:
             raise ValueError(f"images must be [N, H, W, C]. Received: shape {images.shape}")
         if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attribution import integrated_gradients, label_logit, nodes_and_weights, saliency
+from rar_tf.checks import check_count
 from rar_tf.datasets.pixels import decode_tensor, to_uint8
 
 
@@ -30,8 +31,7 @@ class Explainer:
     def __post_init__(self):
         nodes_and_weights(self.rule, self.steps)
         for name in ("chunk", "block"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1. Received: {name}={getattr(self, name)}")
+            check_count(name, getattr(self, name))
 
 
 def predict(classifier: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,8 +1,11 @@
 """Presets: data set x objective x schedule -> every setting of a run, as plain data."""
 
 import dataclasses
+import types
+import typing
 from typing import Any
 
+from rar_tf.checks import check_count
 from rar_tf.datasets import image_sides
 from rar_tf.models import INITIALIZERS, PRECISIONS
 from rar_tf.naming import check_name, is_own
@@ -137,6 +140,8 @@ def resolve(
     if "options" in overrides:
         overrides["options"] = _options(preset, overrides["options"])
     preset = dataclasses.replace(preset, **overrides)
+    for field in dataclasses.fields(preset):
+        _check_type(field, getattr(preset, field.name))
     if preset.init_from.endswith(".keras"):
         for name in _NOT_WITH_A_FILE:
             if name in overrides:
@@ -211,10 +216,11 @@ def _checked(preset: Preset) -> Preset:
     Raises:
       ValueError: otherwise.
     """
+    check_count("seed", preset.seed, 0)
     for name in ("batch_size", "max_steps", "natural_steps", "ig_steps", "attack_ig_steps"):
         value = getattr(preset, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be >= 1. Received: {name}={value}")
+        if value is not None:
+            check_count(name, value)
     if preset.init_from not in ("scratch", "natural") and preset.architecture is not None:
         raise ValueError(
             "init_from must be scratch, natural or a .keras file. "
@@ -230,6 +236,21 @@ def _checked(preset: Preset) -> Preset:
         raise ValueError(f"ema must be in (0, 1). Received: ema={preset.ema}")
     check_name("precision", preset.precision, PRECISIONS)
     for name in ("validate_every", "checkpoint_every"):
-        if getattr(preset, name) < 1:
-            raise ValueError(f"{name} must be >= 1. Received: {name}={getattr(preset, name)}")
+        check_count(name, getattr(preset, name))
     return preset
+
+
+def _check_type(field, value):
+    """Raises ValueError unless the value is of the field's type; an integer is a number too."""
+    kinds = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else [field.type]
+    plain = [typing.get_origin(kind) or kind for kind in kinds]
+    if float in plain:
+        plain.append(int)
+    parts = value if isinstance(value, tuple) else ()
+    if (
+        not isinstance(value, tuple(plain))
+        or isinstance(value, bool)
+        or not all(isinstance(part, (int, float)) for part in parts)
+    ):
+        wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in plain)
+        raise ValueError(f"{field.name} must be of type {wanted}. Received: {field.name}={value!r}")

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attack import Attack
+from rar_tf.checks import class_numbers, float_images
 from rar_tf.models import compute_twin, with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective
 
@@ -98,7 +99,7 @@ class RobustModel(keras.Model):
 
     def train_step(self, data):
         """One step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""
-        batch = _unpack(data)
+        batch = _unpack(data, self.classifier)
         x_adv = self.find_adversary(batch)
         network = self._networks()[0]
         with tf.GradientTape() as tape:
@@ -117,7 +118,7 @@ class RobustModel(keras.Model):
 
     def test_step(self, data):
         """Natural loss (nats) and accuracy."""
-        batch = _unpack(data)
+        batch = _unpack(data, self.classifier)
         parts = Objective(attacked=False)(self.classifier, batch, batch.image)
         self.trackers["loss"].update_state(parts.total)
         self.trackers["accuracy"].update_state(_hits(parts.logits, batch.label))
@@ -146,11 +147,13 @@ def _hits(logits, labels):
     return tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
 
 
-def _unpack(data) -> Batch:
+def _unpack(data, classifier) -> Batch:
     """Keras' (x, y) as a Batch.
 
     Raises:
-      ValueError: sample weights, or labels that are not class numbers [B].
+      ValueError: sample weights, images that are not floating, or labels that are not class
+        numbers [B].
+      tf.errors.InvalidArgumentError: a label that is no class of the classifier.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     if weight is not None:
@@ -163,7 +166,13 @@ def _unpack(data) -> Batch:
         raise ValueError(
             f"labels must be class numbers of shape [B], not one-hot. Received: shape={y.shape}"
         )
-    label = tf.cast(y, tf.int32)
-    if isinstance(x, dict):
-        return Batch(tf.cast(x["image"], tf.float32), label, x.get("target_map"))
-    return Batch(tf.cast(x, tf.float32), label)
+    if y.dtype.is_floating:  # as Keras makes them of lists of whole numbers
+        y = tf.cast(y, tf.int32)
+    image, target_map = (x["image"], x.get("target_map")) if isinstance(x, dict) else (x, None)
+    image = tf.cast(float_images(image), tf.float32)
+    label = class_numbers(y, image.shape[0])
+    classes = classifier.output_shape[-1]
+    text = f"labels must be in 0 .. {classes - 1}. Received others."
+    tf.debugging.assert_non_negative(label, text)
+    tf.debugging.assert_less(label, tf.cast(classes, label.dtype), text)
+    return Batch(image, tf.cast(label, tf.int32), target_map)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from rar_tf.checks import check_count
 from rar_tf.datasets import ImageData, Split, ordered_batches
 from rar_tf.models import load_classifier
 from rar_tf.naming import is_own
@@ -65,10 +66,7 @@ def train(
       WorkerLost: another worker is gone.
       ValueError: settings that do not fit the data or the devices.
     """
-    if keep_checkpoints < 1:
-        raise ValueError(
-            f"keep_checkpoints must be >= 1. Received: keep_checkpoints={keep_checkpoints}"
-        )
+    check_count("keep_checkpoints", keep_checkpoints)
     distribution = distribution or Distribution()
     with (
         distribution.watched(),

@@ -171,7 +171,7 @@ def test_saliency_normalizes_to_the_number_of_pixels_and_keeps_zeros():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="chunk must be >= 1 or None. Received: chunk=0"):
+    with pytest.raises(ValueError, match="chunk must be >= 1. Received: chunk=0"):
         integrated_gradients(squares, X, Y, baseline=0.0, steps=3, chunk=0)
     with pytest.raises(ValueError, match="x must be floating.*x.dtype=int32"):
         integrated_gradients(squares, tf.cast(X, tf.int32), Y, baseline=0, steps=3)

@@ -69,7 +69,7 @@ def test_values_and_image_gradients_are_the_same_without_weight_gradients(which,
 @pytest.mark.parametrize(("options", "message"), [
     ({"samples": 0}, "samples must be >= 1. Received: samples=0"),
     ({"sigma": -0.1}, "sigma must be >= 0. Received: sigma=-0.1"),
-    ({"chunk": 0}, "chunk must be >= 1 or None. Received: chunk=0"),
+    ({"chunk": 0}, "chunk must be >= 1. Received: chunk=0"),
 ])  # fmt: skip
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):

@@ -1,0 +1,73 @@
+"""What is checked of arguments in many places, and how it is said."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is an integer; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raises ValueError unless `value` is an integer >= `least`."""
+    if not is_count(value):
+        raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be >= {least}. Received: {name}={value}")
+
+
+def float_images(x: Any, rank: int | None = None) -> tf.Tensor:
+    """Images as a floating tensor [B, ...], pixels in [0, 1].
+
+    Raises:
+      ValueError: integers or text, or of another rank.
+    """
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise ValueError(f"x must be floating, pixels in [0, 1]. Received: x.dtype={x.dtype.name}")
+    if x.shape.rank is not None and (x.shape.rank < 1 if rank is None else x.shape.rank != rank):
+        shape = "[B, ...]" if rank is None else "[B, H, W, C]"
+        raise ValueError(f"x must be {shape}. Received: x.shape={x.shape}")
+    return x
+
+
+def class_numbers(y: Any, count: Any = None) -> tf.Tensor:
+    """Labels as a tensor [B] of int32 or int64.
+
+    Args:
+      y: labels.
+      count: B, an integer or a static dimension; None where it is not known.
+
+    Raises:
+      ValueError: not integers [B].
+    """
+    y = tf.convert_to_tensor(y)
+    fits = y.shape.is_compatible_with([count])
+    if not y.dtype.is_integer or not fits:
+        wanted = "B" if count is None else count
+        raise ValueError(
+            f"labels must be integers [{wanted}], one for each image. "
+            f"Received: {y.dtype.name} {y.shape}"
+        )
+    return y if y.dtype in (tf.int32, tf.int64) else tf.cast(y, tf.int32)
+
+
+def labels_of(logits: tf.Tensor, labels: Any) -> tf.Tensor:
+    """Labels that fit the logits [N, classes].
+
+    In a graph only shapes and types are known; TensorFlow then checks the values on a CPU.
+
+    Raises:
+      ValueError: not integers [N], or, seen eagerly, no class numbers.
+    """
+    labels = class_numbers(labels, logits.shape[0])
+    if tf.executing_eagerly() and labels.shape[0]:
+        low, high = int(tf.reduce_min(labels)), int(tf.reduce_max(labels))
+        if low < 0 or high >= logits.shape[-1]:
+            raise ValueError(
+                f"labels must be in 0 .. {logits.shape[-1] - 1}. Received: {low} .. {high}"
+            )
+    return labels
