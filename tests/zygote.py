@@ -128,16 +128,14 @@ class _Server:
 
 def _main(module, flags, where):
     """What the interpreter does with `python -m module flags`."""
-    import importlib
-
-    from absl import app
+    import runpy
 
     from tests.faults import arrange
 
     try:
-        main = importlib.import_module(module).main
+        sys.argv = [module, *flags]
         arrange(where)
-        app.run(main, argv=[module, *flags])
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except BaseException:

@@ -112,9 +112,8 @@ class Ifia:
                     f"{name} must be of {', '.join(known)}. Received: {name}={getattr(self, name)}"
                 )
         for name in ("k", "metric_k", "steps", "select_every"):
-            value = getattr(self, name)
-            if value is not None:
-                check_count(name, value)
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
         if not self.step_size > 0:
             raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
 
@@ -152,8 +151,7 @@ class Ifia:
           ValueError: k larger than the map, or a score that lacks its seed or region, or is
             flat at x.
         """
-        x = tf.cast(float_images(x, rank=4), tf.float32)
-        y = class_numbers(y, x.shape[0])
+        x, y = tf.cast(float_images(x, rank=4), tf.float32), class_numbers(y, x.shape[0])
         _check_k(max(self.k, self.metric_k or 0), x.shape)
         if seed is None and (self.random_start or "random" in self._mixture):
             raise ValueError("a random start and the score random need a seed. Received: seed=None")

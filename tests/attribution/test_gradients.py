@@ -175,5 +175,5 @@ def test_errors():
         integrated_gradients(squares, X, Y, baseline=0.0, steps=3, chunk=0)
     with pytest.raises(ValueError, match="x must be floating.*x.dtype=int32"):
         integrated_gradients(squares, tf.cast(X, tf.int32), Y, baseline=0, steps=3)
-    with pytest.raises(ValueError, match=r"attribution must be \[B, H, W, C\].*\(3, 4\)"):
+    with pytest.raises(ValueError, match=r"attribution must be floating \[B, H, W, C\].*\(3, 4\)"):
         saliency(X)
