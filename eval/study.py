@@ -18,10 +18,10 @@ import hashlib
 import json
 import pathlib
 import signal
-import sys
 
-from absl import app, flags, logging
+from absl import flags, logging
 
+from cli.command import FLAGS, Stop, say, start, topic
 from eval import studies, study_page
 from rar_tf import datasets, evaluation
 from rar_tf.attack import LabelMap
@@ -30,10 +30,11 @@ from rar_tf.naming import as_file_name, check_name
 from rar_tf.training import Divergence, Interrupted, Workdir, WorkdirError, natural_start, train
 from rar_tf.training.workdir import to_json
 
-FLAGS = flags.FLAGS
-
+topic("Which study, of which lines")
 flags.DEFINE_enum("study", None, list(studies.STUDIES), "Which.")
 flags.DEFINE_list("only", None, "Lines to run, such as aat-0.5, GU-natural or 10; default all.")
+
+topic("The trainings")
 flags.DEFINE_string("dataset", "fashion_mnist", "As train.main's.")
 flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
@@ -42,11 +43,15 @@ flags.DEFINE_integer("max_steps", None, "Optimizer steps of each training but th
 flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural ones.")
 flags.DEFINE_multi_string("set", [], "NAME=VALUE of a preset's setting, as often as needed.")
 flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
+
+topic("The measurement")
 flags.DEFINE_enum("protocol", "far", evaluation.PROTOCOLS, "Whose measurement.")
 flags.DEFINE_enum("attack", None, evaluation.ATTACKS, "On maps; default the study's.")
 flags.DEFINE_integer("num_examples", 500, "Test images whose maps are attacked, from the first.")
 flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
 flags.DEFINE_integer("batch_size", 32, "Images at once in evaluation.")
+
+topic("How long, and where to")
 flags.DEFINE_float("budget_minutes", None, "Wall time after which to stop; default none.")
 flags.DEFINE_string("output", None, "Folder; default runs/studies/STUDY/DATASET.")
 
@@ -211,16 +216,15 @@ def draw(runner: Runner) -> None:
     reports = runner.reports()
     text = study_page.table(runner.study, reports)
     write_atomically(runner.root / "table.md", text.encode())
-    print(text)
-    print(f"table: {runner.root / 'table.md'}")
+    say(text)
     if reports:
         path = runner.root / "figure.png"
         study_page.figure(runner.name, reports).savefig(path, dpi=150)
-        print(f"figure: {path}")
+        say(f"figure: {path}")
 
 
-def run() -> list[str]:
-    """Runs what is missing as far as the budget goes, draws; returns what failed."""
+def run() -> str:
+    """Runs what is missing as far as the budget goes, and draws."""
     if FLAGS.study is None:
         raise ValueError(f"--study must be one of {', '.join(studies.STUDIES)}. Received: None")
     root = pathlib.Path(FLAGS.output or f"runs/studies/{FLAGS.study}/{as_file_name(FLAGS.dataset)}")
@@ -238,35 +242,17 @@ def run() -> list[str]:
                     runner.run(case)
                 except Divergence as error:
                     failed.append(f"{case.name}: {error}")
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt) as stopped:
+            if not budget.spent and isinstance(stopped, Interrupted):
+                raise Stop(str(stopped), 128 + stopped.signum) from stopped
             if not budget.spent:
                 raise
             logging.info("the budget is spent; the same command goes on from here")
     draw(runner)
-    return failed
-
-
-def main(argv):
-    """Exit status 0 only if nothing failed; 128 + signal where the run was asked to stop."""
-    if len(argv) > 1:
-        raise app.UsageError(f"expected flags only. Received: {' '.join(argv[1:])}")
-    logging.set_verbosity(logging.INFO)
-    try:
-        failed = run()
-    except Interrupted as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(128 + stopped.signum)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except (ValueError, WorkdirError, OSError) as error:
-        logging.debug("details", exc_info=True)
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    for line in failed:
-        print(f"error: {line}", file=sys.stderr)
-    sys.exit(1 if failed else 0)
+    if failed:
+        raise Stop("\n".join(f"error: {line}" for line in failed), 1)
+    return f"table: {root / 'table.md'}; next: the same command, for lines that are still blank"
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(run, failures=(WorkdirError,))

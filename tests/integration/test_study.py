@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Within the second line's training, after two natural steps and two of the first line.
 STOPPED = """
 import os, signal
-from absl import app
+from cli import command
 from eval import study
 from rar_tf.training import callbacks
 original, seen = callbacks.GuardFinite.on_train_batch_end, []
@@ -29,7 +29,7 @@ def end(self, batch, logs=None):
     if len(seen) == 25:
         os.kill(os.getpid(), signal.SIGALRM)
 callbacks.GuardFinite.on_train_batch_end = end
-app.run(study.main)
+command.start(study.run)
 """
 FLAGS = (
     "--study=lambda",
