@@ -6,6 +6,7 @@ import keras
 
 from rar_tf import models
 from rar_tf.attack import Attack, LpBall, Threat, TransportPenalty
+from rar_tf.datasets import ImageData
 from rar_tf.naming import is_own
 from rar_tf.objective import Objective, constructor
 from rar_tf.training.presets import Preset
@@ -40,6 +41,17 @@ def attack(preset: Preset) -> Attack | None:
         threat = LpBall(norm=needed(preset, "norm"), epsilon=needed(preset, "epsilon"))
     step_size = needed(preset, "attack_step_size")
     return Attack(threat, steps=preset.attack_steps, step_size=step_size)
+
+
+def check_data(preset: Preset, data: ImageData) -> None:
+    """Raises ValueError unless there are validation images, and enough to train on."""
+    data.require("validation")
+    count = len(data.require("train"))
+    if preset.batch_size > count:
+        raise ValueError(
+            f"batch_size must be <= {count}, the number of training images. "
+            f"Received: batch_size={preset.batch_size}; --batch_size sets it"
+        )
 
 
 def needed(preset: Preset, name: str) -> Any:

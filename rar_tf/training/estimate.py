@@ -19,6 +19,7 @@ def estimate(preset: Preset, data: ImageData) -> str:
 
     Validation, checkpoints and the natural start come on top; they are named in the text.
     """
+    build.check_data(preset, data)
     model = RobustModel(
         build.classifier(preset, data.num_classes, data.image_shape),
         build.objective(preset),

@@ -87,7 +87,7 @@ class _Run:
 
     def train(self, preset: Preset, workdir: Workdir) -> keras.Model:
         data = self.data
-        _check_data(preset, data)
+        build.check_data(preset, data)
         self.distribution.check_batch_size(preset.batch_size)
         # Whatever the settings cannot mean comes out here, before a file is written.
         objective, attack = build.objective(preset), build.attack(preset)
@@ -105,7 +105,7 @@ class _Run:
                     logging.info("%s: already trained, %s", preset.objective, workdir.model)
                     return load_classifier(workdir.model)
                 if preset.init_from == "natural":
-                    natural = self.train(natural_start(preset), workdir.natural)
+                    natural = self.train(self.natural_start(preset), workdir.natural)
                     classifier.set_weights(natural.get_weights())
                 model = RobustModel(
                     classifier, objective, attack, seed=preset.seed, precision=preset.precision
@@ -116,6 +116,13 @@ class _Run:
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 save_classifier(classifier, workdir.model)
                 return classifier
+
+    def natural_start(self, preset: Preset) -> Preset:
+        """In batches of the preset's own size where there are fewer images than it would take."""
+        natural = natural_start(preset)
+        if natural.batch_size > len(self.data.require("train")):
+            return dataclasses.replace(natural, batch_size=preset.batch_size)
+        return natural
 
     def fit(self, model: RobustModel, preset: Preset, workdir: Workdir) -> None:
         """From the latest checkpoint to `preset.max_steps`."""
@@ -204,14 +211,4 @@ def _check_same_preset(preset, distribution):
         raise ValueError(
             "all workers must be started with the same settings. Received, at worker 0 -> at "
             f"worker {distribution.worker}:\n  " + "\n  ".join(differing)
-        )
-
-
-def _check_data(preset, data):
-    data.require("validation")
-    count = len(data.require("train"))
-    if preset.batch_size > count:
-        raise ValueError(
-            f"batch_size must be <= {count}, the number of training images. "
-            f"Received: batch_size={preset.batch_size}"
         )

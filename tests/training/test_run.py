@@ -21,10 +21,12 @@ def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tm
         tiny_run.preset(), init_from="natural", natural_steps=2, max_steps=2, batch_size=6
     )
     data = tiny_run.tiny_data()
-    # The natural preset's own batch is larger than the tiny data: say so, touch nothing.
-    with pytest.raises(ValueError, match=r"batch_size must be <= 30.*batch_size=128"):
-        train(preset, Workdir(tmp_path / "small"), data)
-    data = dataclasses.replace(data, train=repeated(data.train, 10))
+    large = dataclasses.replace(preset, batch_size=31)
+    small = Workdir(tmp_path / "small")
+    for refused in (lambda: train(large, small, data), lambda: estimate(large, data)):
+        with pytest.raises(ValueError, match=r"batch_size must be <= 30.*=31; --batch_size sets"):
+            refused()
+    assert not small.preset.exists()
     workdir = Workdir(tmp_path / "run")
     classifier = train(preset, workdir, data)
     assert workdir.natural.model.exists()
@@ -35,12 +37,10 @@ def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tm
         np.testing.assert_array_equal(a, b)
     with pytest.raises(WorkdirError, match=r"weight: 1.0 -> 0.5"):
         train(dataclasses.replace(preset, weight=0.5), workdir, data)
+    # 128 of its own are more than there are.
+    assert json.loads(workdir.natural.preset.read_text())["batch_size"] == 6
     natural = [row["step"] for row in read_metrics(workdir.natural.metrics)]
     assert natural == [0, 2]
-
-
-def repeated(split, times):
-    return type(split)(np.tile(split.images, (times, 1, 1, 1)), np.tile(split.labels, times))
 
 
 def test_model_file_loads_without_this_project(tmp_path):
@@ -126,7 +126,6 @@ def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(
 
 def test_weight_decay_holds_after_a_natural_start_and_the_initializer_before_it(tmp_path):
     data = tiny_run.tiny_data()
-    data = dataclasses.replace(data, train=repeated(data.train, 10))
     preset = dataclasses.replace(
         tiny_run.preset(),
         init_from="natural",
