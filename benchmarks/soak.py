@@ -64,9 +64,14 @@ def resident_megabytes() -> float:
 
 
 def soak(
-    seconds: float, workdir: Workdir, *, keep_checkpoints: int = 2, every: int = EVERY
+    seconds: float,
+    workdir: Workdir,
+    *,
+    keep_checkpoints: int = 2,
+    every: int = EVERY,
+    max_steps: int = 10**8,
 ) -> Soaked:
-    """Trains until SIGTERM, which comes from a timer, stops it as it would any run."""
+    """Trains until `max_steps`, or until SIGTERM, from a timer, stops it as it would any run."""
     random = np.random.default_rng(0)
 
     def split(count):
@@ -84,7 +89,7 @@ def soak(
         batch_size=16,
         attack_steps=1,
         ig_steps=1,
-        max_steps=10**8,
+        max_steps=max_steps,
         lr_schedule="constant",
         validate_every=every,
         checkpoint_every=every,
@@ -102,8 +107,8 @@ def soak(
     return Soaked(np.array(watched.megabytes), files, time.monotonic() - started)
 
 
-def slope(megabytes: np.ndarray) -> tuple[float, float]:
-    """Slope and half its 95% interval, MB per 1000 steps, of means over `EVERY` steps.
+def slope(megabytes: np.ndarray, every: int = EVERY) -> tuple[float, float]:
+    """Slope and half its 95% interval, MB per 1000 steps, of means over `every` steps.
 
     Neighbouring steps are no independent measurements; means over a whole period between two
     validations nearly are.
@@ -111,14 +116,14 @@ def slope(megabytes: np.ndarray) -> tuple[float, float]:
     Raises:
       ValueError: fewer than three such means.
     """
-    blocks = len(megabytes) // EVERY
+    blocks = len(megabytes) // every
     if blocks < 3:
         raise ValueError(
-            f"a slope needs at least {3 * EVERY} steps. Received: {len(megabytes)}; "
-            "give it more --minutes"
+            f"a slope needs at least {3 * every} steps after the first. "
+            f"Received: {len(megabytes)}; give it more --minutes"
         )
-    means = megabytes[: blocks * EVERY].reshape(blocks, EVERY).mean(1)
-    fit = scipy.stats.linregress(np.arange(blocks) * EVERY / 1000, means)
+    means = megabytes[: blocks * every].reshape(blocks, every).mean(1)
+    fit = scipy.stats.linregress(np.arange(blocks) * every / 1000, means)
     return fit.slope, fit.stderr * scipy.stats.t.ppf(0.975, blocks - 2)
 
 
@@ -139,7 +144,7 @@ def main(argv):
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(
-        f"{len(found.megabytes)} steps in {found.seconds / 60:.1f} minutes, a validation and a "
+        f"{int(found.files[-1][5:13])} steps in {found.seconds / 60:.1f} minutes, a validation and a "
         f"checkpoint every {EVERY}\n"
         f"resident memory: {steady[0]:.1f} MB at step {WARM_UP}, {steady[-1]:.1f} MB at the end, "
         f"{steady.max():.1f} MB at most\n"

@@ -50,19 +50,28 @@ def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
     Raises:
       ValueError: if the content is neither, truncated, corrupted, or of over `MOST_PIXELS`.
     """
+    cause: Exception | None = None
     try:
         with tf.device("CPU:0"):
-            return decode_tensor(tf.constant(content), channels, "it", "another start").numpy()
-    except tf.errors.InvalidArgumentError as error:
-        reason = " ".join(error.message.split())[:200]
-        raise ValueError(
-            f"{origin} must be a complete JPEG or PNG image. Received: {len(content)} bytes, "
-            f"starting with {content[:8]!r} ({reason})"
-        ) from error
+            encoded = tf.constant(content)
+            if not content.startswith((PNG, JPEG)):
+                reason = "another kind of file"
+            elif not _is_small(size := _declared_size(encoded, content.startswith(PNG))):
+                sides = "x".join(map(str, size.numpy()))
+                reason = f"of {sides} pixels, expected 1 .. {MOST_PIXELS}"
+            else:
+                return tf.io.decode_image(encoded, channels, expand_animations=False).numpy()
+    # TensorFlow quotes the bytes that it refuses, and fails at that where they are no text.
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+        cause, reason = error, "truncated or corrupted"
+    raise ValueError(
+        f"{origin} must be a complete JPEG or PNG image. Received: {len(content)} bytes, "
+        f"starting with {content[:8]!r}, {reason}"
+    ) from cause
 
 
 def decode_tensor(content: tf.Tensor, channels: int, name: str, *which) -> tf.Tensor:
-    """`decode` of a string, eager or in a graph: uint8 [H, W, channels].
+    """`decode` of a string in a graph: uint8 [H, W, channels].
 
     Args:
       content: scalar string, PNG or JPEG.
@@ -77,10 +86,9 @@ def decode_tensor(content: tf.Tensor, channels: int, name: str, *which) -> tf.Te
     # The decoder would take GIF and BMP too, and call what it refuses by other names.
     text = f"{name} must be encoded PNG or JPEG. Received:"
     with _asserted(is_png | is_jpeg, text, *which):
-        size = tf.cond(is_png, lambda: _png_size(content), lambda: _jpeg_size(content))
+        size = _declared_size(content, is_png)
     text = f"{name} must have 1 .. {MOST_PIXELS} pixels. Received: size"
-    few = tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= MOST_PIXELS)
-    with _asserted(few, text, size, *which):
+    with _asserted(_is_small(size), text, size, *which):
         return tf.io.decode_image(content, channels, expand_animations=False)
 
 
@@ -89,13 +97,21 @@ def _asserted(condition, *message):
     return tf.control_dependencies([] if assertion is None else [assertion])
 
 
-def _png_size(content):
-    header = tf.strings.substr(content, 16, 8)
-    return tf.cast(tf.io.decode_raw(header, tf.int32, little_endian=False), tf.int64)
+def _declared_size(content, is_png):
+    """Height and width, in either order, by the header of a PNG or JPEG."""
+
+    def of_png():
+        header = tf.strings.substr(content, 16, 8)
+        return tf.cast(tf.io.decode_raw(header, tf.int32, little_endian=False), tf.int64)
+
+    def of_jpeg():
+        return tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.int64)
+
+    return tf.cond(is_png, of_png, of_jpeg)
 
 
-def _jpeg_size(content):
-    return tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.int64)
+def _is_small(size):
+    return tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= MOST_PIXELS)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -142,7 +142,7 @@ def test_no_batch_puts_more_images_in_the_network_than_was_said(rows, chunk, blo
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 0}, r"steps must be an integer >= 1\. Received: steps=0"),
+        ({"steps": 0}, r"steps must be >= 1\. Received: steps=0"),
         ({"rule": "simpson"}, r"rule must be one of .* Received: rule='simpson'"),
         ({"chunk": 0}, r"chunk must be >= 1\. Received: chunk=0"),
         ({"block": -1}, r"block must be >= 1\. Received: block=-1"),
