@@ -143,9 +143,10 @@ def main(argv):
         rise, half = slope(steady)
     except ValueError as error:
         sys.exit(f"error: {error}")
+    steps = int(found.files[-1][5:13])
     print(
-        f"{int(found.files[-1][5:13])} steps in {found.seconds / 60:.1f} minutes, a validation and a "
-        f"checkpoint every {EVERY}\n"
+        f"{steps} steps in {found.seconds / 60:.1f} minutes, a validation and a checkpoint every "
+        f"{EVERY}\n"
         f"resident memory: {steady[0]:.1f} MB at step {WARM_UP}, {steady[-1]:.1f} MB at the end, "
         f"{steady.max():.1f} MB at most\n"
         f"slope: {rise:+.3f} MB per 1000 steps, "
