@@ -16,7 +16,6 @@ import pathlib
 import resource
 import subprocess
 import sys
-import time
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,11 @@ import tensorflow as tf
 from absl import app, flags, logging
 from matplotlib.figure import Figure
 
+from benchmarks.timing import IMAGE_SHAPE, NUM_CLASSES, seconds, step_call
 from rar_tf.evaluation.report import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.objective import CATALOGUE
-from rar_tf.training import RobustModel, build, resolve
+from rar_tf.training import build, resolve
 from rar_tf.training.cost import step_flops
 
 FLAGS = flags.FLAGS
@@ -35,7 +35,6 @@ flags.DEFINE_string("output", "benchmarks/step_time", "Stem of the files written
 flags.DEFINE_integer("rounds", 15, "Steps of each kind that are timed, after two that are not.")
 flags.DEFINE_string("one", None, "JSON of one line's settings: measure it and print it.")
 
-_SHAPE, _CLASSES = (28, 28, 1), 10
 _SWEEPS = {
     "ig_steps": (1, 2, 4, 8),
     "attack_steps": (1, 2, 4, 8),
@@ -67,15 +66,15 @@ def measure(overrides: dict, rounds: int) -> dict:
     preset = resolve("fashion_mnist", **overrides)
     same: dict[str, Any] = {"batch_size": preset.batch_size, "precision": preset.precision}
     natural = resolve("fashion_mnist", "natural", **same)
-    calls = [_step(natural), _step(preset)]
-    seconds = np.array([[_seconds(call) for call in calls] for _ in range(rounds + 2)])[2:]
+    calls = [step_call(natural), step_call(preset)]
+    times = np.array([[seconds(call) for call in calls] for _ in range(rounds + 2)])[2:]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    flops = sum(step_flops(preset, build.classifier(preset, _CLASSES, _SHAPE)).values())
+    flops = sum(step_flops(preset, build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE)).values())
     return {
         "preset": dataclasses.asdict(preset),
-        "seconds": float(np.median(seconds[:, 1])),
-        "natural_seconds": float(np.median(seconds[:, 0])),
-        "relative": float(np.median(seconds[:, 1] / seconds[:, 0])),
+        "seconds": float(np.median(times[:, 1])),
+        "natural_seconds": float(np.median(times[:, 0])),
+        "relative": float(np.median(times[:, 1] / times[:, 0])),
         "flops": flops * preset.batch_size,
         "peak_flops": peak(tf.bfloat16 if "bfloat16" in preset.precision else tf.float32),
         "memory_bytes": memory * (1 if sys.platform == "darwin" else 1024),
@@ -91,31 +90,7 @@ def peak(dtype: tf.DType) -> float:
     product = tf.function(lambda: a @ a)
     convolution = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME"))
     flops = {product: 2 * 2048**3, convolution: 2 * 256 * 14 * 14 * 25 * 32 * 64}
-    return max(count / min(_seconds(call) for _ in range(20)) for call, count in flops.items())
-
-
-def _step(preset):
-    model = RobustModel(
-        build.classifier(preset, _CLASSES, _SHAPE),
-        build.objective(preset),
-        build.attack(preset),
-        seed=preset.seed,
-        precision=preset.precision,
-    )
-    model.compile(build.optimizer(preset))
-    model.optimizer.build(model.trainable_variables)
-    x = tf.random.stateless_uniform([preset.batch_size, *_SHAPE], [0, 0])
-    y = tf.range(preset.batch_size) % _CLASSES
-    step = tf.function(model.train_step)
-    return lambda: step((x, y))["loss"].numpy()
-
-
-def _seconds(call):
-    started = time.perf_counter()
-    result = call()
-    if tf.is_tensor(result):
-        result.numpy()
-    return time.perf_counter() - started
+    return max(count / min(seconds(call) for _ in range(20)) for call, count in flops.items())
 
 
 def table(rows: list[dict]) -> str:
@@ -137,9 +112,9 @@ def table(rows: list[dict]) -> str:
             f"| {row['memory_bytes'] / 2**30:.2f} GiB |"
         )
     lines += ["", "| `ig_norm`, fast | seconds = a + b n | exponent of n |", "|---|---|---|"]
-    for name, (counts, seconds) in sweeps(rows).items():
-        slope, start = np.polyfit(counts, seconds, 1)
-        power = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
+    for name, (counts, times) in sweeps(rows).items():
+        slope, start = np.polyfit(counts, times, 1)
+        power = np.polyfit(np.log(counts), np.log(times), 1)[0]
         lines.append(f"| {name} | {start:.3f} + {slope:.4f} n | {power:.2f} |")
     return "\n".join(lines)
 
@@ -149,9 +124,9 @@ def sweeps(rows: list[dict]) -> dict[str, tuple[list, list]]:
     found: dict[str, tuple[list, list]] = {}
     for row in rows:
         if name := row["settings"].get("sweep"):
-            counts, seconds = found.setdefault(name, ([], []))
+            counts, times = found.setdefault(name, ([], []))
             counts.append(row["settings"][name])
-            seconds.append(row["seconds"])
+            times.append(row["seconds"])
     return {name: pair for name, pair in found.items() if len(pair[0]) > 1}
 
 
@@ -171,8 +146,8 @@ def draw(rows: list[dict], path: pathlib.Path) -> None:
     bars.bar_label(drawn, fmt="%.1f", padding=3)
     bars.set_xlabel("time of a step / time of a natural step")
     bars.spines[["top", "right"]].set_visible(False)
-    for name, (counts, seconds) in sweeps(rows).items():
-        growth.loglog(counts, seconds, "o-", base=2, label=name)
+    for name, (counts, times) in sweeps(rows).items():
+        growth.loglog(counts, times, "o-", base=2, label=name)
     growth.set_xlabel("value of the setting")
     growth.set_ylabel("seconds a step, ig_norm")
     if growth.lines:

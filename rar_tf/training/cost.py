@@ -1,5 +1,7 @@
 """What a training step costs, before it runs: operations and bytes."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -56,3 +58,36 @@ def gradient_bytes(classifier: keras.Model) -> int:
         int(tf.size(variable)) * tf.as_dtype(variable.dtype).size
         for variable in classifier.trainable_variables
     )
+
+
+def step_seconds(
+    flops: float,
+    throughput: float,
+    *,
+    gradient_bytes: float = 0.0,
+    replicas: int = 1,
+    bandwidth: float = math.inf,
+) -> float:
+    """Seconds of one step: each replica's operations, then a ring all-reduce of the gradients.
+
+    flops / throughput + 2 (R - 1) / R * gradient_bytes / bandwidth
+
+    Computation and communication do not overlap in it, and it knows nothing of launching
+    operations, of elementwise ones and of reading data: docs/scaling.md.
+
+    Args:
+      flops: of one replica's part of the batch.
+      throughput: operations a second that a device reaches in training.
+      gradient_bytes: as `gradient_bytes` counts them.
+      replicas: R.
+      bandwidth: bytes a second that each replica sends.
+
+    Raises:
+      ValueError: replicas < 1, or a throughput or bandwidth that is not positive.
+    """
+    if replicas < 1:
+        raise ValueError(f"replicas must be >= 1. Received: replicas={replicas}")
+    for name, value in (("throughput", throughput), ("bandwidth", bandwidth)):
+        if not value > 0:
+            raise ValueError(f"{name} must be > 0. Received: {name}={value}")
+    return flops / throughput + 2 * (replicas - 1) / replicas * gradient_bytes / bandwidth

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rar_tf.models import build
 from rar_tf.training import resolve
-from rar_tf.training.cost import forward_flops, gradient_bytes, step_flops
+from rar_tf.training.cost import forward_flops, gradient_bytes, step_flops, step_seconds
 from rar_tf.training.flops import count_flops
 
 # Twice the multiplications of the papers' CNN, layer by layer.
@@ -107,3 +107,15 @@ def test_what_cannot_be_counted_is_named():
         count_flops(lambda a: a @ a, [tf.TensorSpec((None, 2))])
     with pytest.raises(ValueError, match="ellipsis cannot be counted. Received"):
         count_flops(lambda a: tf.einsum("...i,ij->...j", a, a), [square])
+
+
+def test_a_step_is_computation_and_a_ring_all_reduce():
+    assert step_seconds(6e9, 2e9) == 3
+    ring = {"gradient_bytes": 10.0, "bandwidth": 5.0}
+    assert step_seconds(6e9, 2e9, replicas=1, **ring) == 3
+    assert step_seconds(6e9, 2e9, replicas=2, **ring) == 3 + 2
+    assert step_seconds(6e9, 2e9, replicas=4, **ring) == 3 + 3
+    with pytest.raises(ValueError, match="replicas must be >= 1. Received: replicas=0"):
+        step_seconds(1, 1, replicas=0)
+    with pytest.raises(ValueError, match="throughput must be > 0. Received: throughput=0"):
+        step_seconds(1, 0)

@@ -1,34 +1,16 @@
-"""One worker of a small run: `tiny_worker.py ROOT SIGNAL:STEP`, or `none`.
-
-SIGNAL is what it sends itself when step STEP is done. Prints the digest of the final weights.
-"""
+"""One worker of a small run: `tiny_worker.py ROOT FAULT`; prints the final weights' digest."""
 
 import hashlib
-import os
 import pathlib
-import signal
 import sys
 
-from rar_tf.training import Interrupted, Workdir, WorkerLost, callbacks, distribute, train
+from rar_tf.training import Interrupted, Workdir, WorkerLost, distribute, train
+from tests.faults import arrange
 from tests.training import tiny_run
 
 
-def arrange(what):
-    """Patches the run so that it sends itself the signal."""
-    name, _, number = what.partition(":")
-    original = callbacks.GuardFinite.on_train_batch_end
-
-    def end(self, batch, logs=None):
-        if callbacks.checkpoints.step(self.model) == int(number):
-            os.kill(os.getpid(), getattr(signal, name))
-        original(self, batch, logs)
-
-    if number:
-        callbacks.GuardFinite.on_train_batch_end = end
-
-
-def main(root, what):
-    arrange(what)
+def main(root, fault):
+    arrange(fault)
     try:
         classifier = train(
             tiny_run.preset(),

@@ -1,0 +1,37 @@
+"""Timed training steps on images of Fashion-MNIST's size."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from rar_tf.training import Preset, RobustModel, build
+
+IMAGE_SHAPE, NUM_CLASSES = (28, 28, 1), 10
+
+
+def step_call(preset: Preset) -> Callable[[], np.ndarray]:
+    """() -> the loss of one training step on noise."""
+    model = RobustModel(
+        build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE),
+        build.objective(preset),
+        build.attack(preset),
+        seed=preset.seed,
+        precision=preset.precision,
+    )
+    model.compile(build.optimizer(preset))
+    model.optimizer.build(model.trainable_variables)
+    x = tf.random.stateless_uniform([preset.batch_size, *IMAGE_SHAPE], [0, 0])
+    y = tf.range(preset.batch_size) % NUM_CLASSES
+    step = tf.function(model.train_step)
+    return lambda: step((x, y))["loss"].numpy()
+
+
+def seconds(call: Callable) -> float:
+    """How long one call takes, its result read back."""
+    started = time.perf_counter()
+    result = call()
+    if tf.is_tensor(result):
+        result.numpy()
+    return time.perf_counter() - started
