@@ -25,6 +25,7 @@ def test_two_runs_are_equal_bit_for_bit(name, two_runs):
     assert len(first) == 4 and first == second
 
 
+@pytest.mark.slow
 def test_the_command_is_deterministic(tmp_path):
     """With input data read in parallel, validation and all that a run has."""
     random = np.random.default_rng(0)
