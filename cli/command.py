@@ -11,7 +11,7 @@ from absl import app, flags, logging
 from cli import silence, usage
 from cli.usage import topic
 
-__all__ = ["FLAGS", "Stop", "numbers", "say", "start", "topic"]
+__all__ = ["FLAGS", "Stop", "hush", "numbers", "say", "start", "topic"]
 FLAGS = flags.FLAGS
 _FAILURES = (ValueError, ImportError, OSError)
 flags.DEFINE_bool("quiet", False, "Only warnings, errors and the closing line.")
@@ -41,6 +41,12 @@ def say(text: str) -> None:
     """Prints what a quiet command leaves out."""
     if not _is_quiet():
         print(text, flush=True)
+
+
+def hush() -> None:
+    """Only warnings from here on: TensorFlow tells of every step of an export at level 0."""
+    if FLAGS.verbosity <= 0:
+        logging.set_verbosity(logging.WARNING)
 
 
 def numbers(kind: type, name: str, words: list[str]) -> tuple:

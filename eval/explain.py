@@ -10,7 +10,7 @@ the prediction, the map there, and which of the k most important pixels are kept
 import pathlib
 import shlex
 
-from absl import flags
+from absl import flags, logging
 
 from cli.command import FLAGS, start, topic
 from eval import subject
@@ -25,9 +25,7 @@ def run() -> str:
     """One library call between reading flags and drawing."""
     path, preset = subject.model_and_preset()
     classifier = models.load_classifier(path)
-    data = None
-    if FLAGS.image.isdigit() or FLAGS.dataset:
-        data = subject.load_data(preset)
+    data = _data(preset)
     image, note = _from_data(data) if FLAGS.image.isdigit() else _from_file(classifier, data)
     found = evaluation.explain(
         classifier,
@@ -44,6 +42,19 @@ def run() -> str:
     output.parent.mkdir(parents=True, exist_ok=True)
     evaluation.explanation_figure(found, name).savefig(output, dpi=150)
     return f"{_line(found, name)}{note}; picture: {output}; next: {_next(path)}"
+
+
+def _data(preset):
+    """What the flags name; for a file also what its model was trained on, if that is at hand."""
+    if FLAGS.image.isdigit() or FLAGS.dataset:
+        return subject.load_data(preset)
+    if not preset.get("dataset"):
+        return None
+    try:
+        return subject.load_data(preset)
+    except (ValueError, OSError) as error:
+        logging.warning("classes stay numbers, without %s: %s", preset["dataset"], error)
+        return None
 
 
 def _from_data(data):

@@ -11,7 +11,7 @@ import shlex
 
 from absl import flags
 
-from cli.command import FLAGS, say, start, topic
+from cli.command import FLAGS, hush, say, start, topic
 from rar_tf.attribution import RULES
 from rar_tf.models import OUTPUTS, load_classifier
 from rar_tf.serving import Explainer, Provenance, export, export_onnx, write_warmup
@@ -40,6 +40,7 @@ def run() -> str:
     for name in ("model", "output"):
         if FLAGS[name].value is None:
             raise ValueError(f"--{name} must be given. Received: --{name}=None")
+    hush()
     classifier = load_classifier(FLAGS.model)
     folder = export(
         classifier,

@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from cli.command import FLAGS, Stop, numbers, say, start, topic
+from cli.command import FLAGS, Stop, hush, numbers, say, start, topic
 from rar_tf import datasets
 from rar_tf.models import ARCHITECTURES, INITIALIZERS, PRECISIONS
 from rar_tf.naming import OWN, as_file_name
@@ -182,6 +182,7 @@ def run() -> str:
     if FLAGS.export:
         from rar_tf.serving import Provenance, export
 
+        hush()
         say(
             f"export: {export(classifier, workdir.export, provenance=Provenance.of(workdir.model))}"
         )

@@ -1,5 +1,6 @@
 """One image explained and attacked: figures against the maps themselves, and the command."""
 
+import json
 import os
 import pathlib
 import re
@@ -130,6 +131,13 @@ def test_command_on_a_file_and_on_a_number(model, tmp_path):
     with Image.open(tmp_path / "explanation.png") as picture:
         assert min(picture.size) > 500
     np.savez(tmp_path / "a.npz", images=images, labels=np.arange(12) % 3)
+    # The workdir of a run knows its data set, and so what its classes are called.
+    preset = {"dataset": "npz:b.npz", "seed": 0}
+    names = np.array(["ant", "bee", "cat"])
+    np.savez(tmp_path / "b.npz", images=images, labels=np.arange(12) % 3, class_names=names)
+    (tmp_path / "preset.json").write_text(json.dumps(preset))
+    named = command(tmp_path, *quick, "--image=photo.png", "--quiet")
+    assert named.returncode == 0 and named.stdout.startswith(f"{names[int(kept[1])]} ")
     missing = command(tmp_path, *quick, "--dataset=npz:a.npz", "--image=99")
     assert missing.returncode == 1
     assert "error: --image must be in 0 .. 2, the test images of npz:a.npz" in missing.stderr

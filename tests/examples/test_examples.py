@@ -1,5 +1,7 @@
 """Each example runs, on tiny input, and does what it says."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ from PIL import Image
 from examples import own_images, own_objective, steadiness_gate
 from rar_tf.attribution import integrated_gradients, label_loss
 from rar_tf.objective import Batch
+from rar_tf.serving import Explainer, export
 from rar_tf.training import build, resolve
 from tests import oracles
 from tests.evaluation.helpers import own_data, own_model
+
+README = (pathlib.Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +89,16 @@ def test_gate_from_files(tmp_path, capsys):
     assert "over 1 images, wanted 1.0: NOT steady enough" in capsys.readouterr().out
     assert steadiness_gate.main([*command[:1], "--dataset=npz:none.npz", "--least=1"]) == 2
     assert "error: npz:PATH must name a file" in capsys.readouterr().err
+
+
+def test_the_readme_asks_its_export(tmp_path, monkeypatch, capsys):
+    """The photo is light: the network, which sums its pixels up, says class 1."""
+    image = keras.Input((64, 64, 3))
+    total = keras.layers.Dense(2, kernel_initializer="ones")(keras.layers.Flatten()(image))
+    logits = keras.layers.Rescaling([0.0, 1.0])(total)
+    export(keras.Model(image, logits), tmp_path / "served/photos/1", explainer=Explainer(steps=1))
+    Image.new("RGB", (90, 70), (200, 200, 200)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    code = README.split("test_the_readme_asks_its_export -->\n```python\n")[1].split("```\n")[0]
+    exec(code, {})
+    assert capsys.readouterr().out == "[1] (1, 64, 64)\n"
