@@ -118,7 +118,9 @@ def test_settings_of_an_own_objective_are_its_plain_arguments():
 def test_preset_of_an_own_objective():
     preset = resolve("fashion_mnist", "own_code:scaled")
     assert (preset.weight, preset.ig_steps, preset.options) == (0.5, 4, {"power": 2.0})
-    assert (preset.norm, preset.epsilon, preset.attack_steps) == ("inf", 0.1, 5)
+    madry = resolve("fashion_mnist", "madry")  # the same ball
+    for name in ("norm", "epsilon", "attack_steps", "attack_step_size"):
+        assert getattr(preset, name) == getattr(madry, name) is not None
     assert preset.init_from == "natural" and preset.attack_ig_steps is None
     assert json.loads(to_json(preset))["objective"] == "own_code:scaled"
     changed = resolve("mine", "own_code:scaled", weight=2.0, options={"power": 3}, layer="a")

@@ -46,7 +46,6 @@ def test_help_is_by_topic_and_complete_and_no_failure():
          "expected flags only. Received: results. Did you mean --results?"),
         (("eval.report", "--results=nowhere/*"),
          "results must match the report.json of finished evaluations. Received: nowhere/*"),
-        (("train.export",), "--model must be given. Received: --model=None"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_status_1(arguments, message):
@@ -55,15 +54,12 @@ def test_a_mistake_is_one_line_and_status_1(arguments, message):
     assert done.stderr == f"error: {message}\n" and done.stdout == ""
 
 
-def test_verbose_shows_where_it_failed():
-    done = program("eval.report", "--results=nowhere/*", "-v=1")
+def test_details_are_shown_when_asked_for():
+    """The traceback by -v=1, TensorFlow's own lines by its variable."""
+    done = program("eval.report", "--results=nowhere/*", "-v=1", TF_CPP_MIN_LOG_LEVEL="0")
     assert done.returncode == 1 and "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: results must match")
-
-
-def test_tensorflow_itself_is_heard_when_asked_for():
-    done = program("eval.report", "--results=nowhere/*", TF_CPP_MIN_LOG_LEVEL="0")
     assert "absl::InitializeLog" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: results must match")
 
 
 def test_topics_hold_the_flags_defined_between_them():
