@@ -26,7 +26,7 @@ def test_another_preset_is_refused_with_what_differs(tmp_path):
     workdir.claim(PRESET)
     before = workdir.preset.read_text()
     with pytest.raises(
-        WorkdirError, match=r"(?s)another preset.*seed: 0 -> 1.*batch_size: 64 -> 32"
+        WorkdirError, match=r"(?s)another preset.*seed: 0 -> 1.*batch_size: 128 -> 32"
     ):
         workdir.claim(dataclasses.replace(PRESET, batch_size=32, seed=1))
     assert workdir.preset.read_text() == before
