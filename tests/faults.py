@@ -1,11 +1,13 @@
 """Faults that a process of ours can be told to meet, each at a given point of a training run."""
 
+import contextlib
 import os
 import signal
 import sys
 import time
 
-from rar_tf.training import callbacks, workdir
+from rar_tf import files
+from rar_tf.training import callbacks, checkpoints, loop, run, stopping, workdir
 
 SIGNALS = {
     "kill": signal.SIGKILL,
@@ -15,14 +17,17 @@ SIGNALS = {
 }
 
 
+_WATCHED = (callbacks, checkpoints, files, loop, run, stopping, workdir)
+
+
 def arrange(where: str) -> None:
     """Patches this process so that the fault comes where it is told.
 
     Args:
       where: "kill:N", "term:N", "int:N" or "stop:N", that signal after step N; "write:N", SIGKILL
-        inside the N-th checkpoint write; "call:N", SIGKILL at the N-th call that a function of
-        rar_tf/training makes or gets, saying which on stderr; "count", their number on stderr at
-        the end; "clock", clocks that run backwards; "none".
+        inside the N-th checkpoint write; "call:N", SIGKILL at the N-th call that a function which
+        steps or writes makes or gets while the run holds its workdir, saying which on stderr;
+        "count", their number on stderr at the end; "clock", clocks that run backwards; "none".
 
     Raises:
       ValueError: something else.
@@ -44,7 +49,7 @@ def _after_step(number, signum):
     original = callbacks.GuardFinite.on_train_batch_end
 
     def end(self, batch, logs=None):
-        if callbacks.checkpoints.step(self.model) == number:
+        if checkpoints.step(self.model) == number:
             os.kill(os.getpid(), signum)
         original(self, batch, logs)
 
@@ -52,7 +57,7 @@ def _after_step(number, signum):
 
 
 def _in_write(number):
-    replace, seen = workdir.os.replace, []
+    replace, seen = os.replace, []
 
     def patched(source, target):
         if "step-" in str(target):
@@ -61,15 +66,15 @@ def _in_write(number):
                 os.kill(os.getpid(), signal.SIGKILL)
         replace(source, target)
 
-    workdir.os.replace = patched
+    os.replace = patched
 
 
 def _at_call(number):
-    folder, seen = os.path.dirname(workdir.__file__), 0
+    watched, seen = {module.__file__ for module in _WATCHED}, 0
 
     def hook(frame, event, arg):
         nonlocal seen
-        if event not in ("call", "c_call") or not frame.f_code.co_filename.startswith(folder):
+        if event not in ("call", "c_call") or frame.f_code.co_filename not in watched:
             return
         seen += 1
         if seen == number:
@@ -77,18 +82,16 @@ def _at_call(number):
             os.write(2, f"died in {frame.f_code.co_qualname}{callee}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.setprofile(hook)
-    if not number:
-        original = workdir.Workdir.held.__wrapped__  # the last to leave
+    original = workdir.Workdir.held.__wrapped__
 
-        import contextlib
+    @contextlib.contextmanager
+    def held(self):
+        sys.setprofile(hook)
+        yield from original(self)
+        sys.setprofile(None)
+        os.write(2, f"calls: {seen}\n".encode())
 
-        @contextlib.contextmanager
-        def held(self):
-            yield from original(self)
-            os.write(2, f"calls: {seen}\n".encode())
-
-        workdir.Workdir.held = held
+    workdir.Workdir.held = held
 
 
 def _clock_backwards():
