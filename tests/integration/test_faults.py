@@ -117,7 +117,7 @@ def assert_killed_anywhere_ends_the_same(train, folder, undisturbed, count):
 
 
 def test_killed_at_random_points_a_run_ends_the_same(train, tmp_path, undisturbed):
-    assert_killed_anywhere_ends_the_same(train, tmp_path, undisturbed, 4)
+    assert_killed_anywhere_ends_the_same(train, tmp_path, undisturbed, 3)
 
 
 @pytest.mark.slow
