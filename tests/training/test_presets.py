@@ -6,7 +6,7 @@ import json
 import pytest
 
 from rar_tf.objective import CATALOGUE
-from rar_tf.training import build, published, resolve
+from rar_tf.training import build, natural_start, published, resolve
 from rar_tf.training.presets import differences
 from rar_tf.training.schedules import SCHEDULES
 from rar_tf.training.workdir import to_json
@@ -66,6 +66,16 @@ def test_momentum_presets_turn_the_original_s_sums_into_means(dataset, objective
         assert float(schedule(step)) == pytest.approx(rate)
     assert preset.weight_decay == pytest.approx(decay)
     assert build.optimizer(preset).momentum == 0.9
+
+
+def test_fast_natural_models_are_those_that_others_start_from():
+    for dataset in PAPER_DATASETS:
+        natural = resolve(dataset, "natural")
+        preset = resolve(dataset, "ig_norm")
+        assert natural_start(preset) == natural and natural.natural_steps is None
+        slow = natural.architecture != "small_cnn"  # in bfloat16
+        assert natural.precision == ("float32" if slow else "mixed_bfloat16")
+    assert resolve("gtsrb", "natural").batch_size == 32 < resolve("gtsrb", "madry").batch_size
 
 
 def test_paper_values_of_far():
