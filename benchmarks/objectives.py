@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+from benchmarks import timing
 from rar_tf import datasets
 from rar_tf.files import write_atomically
 from rar_tf.models import load_classifier
@@ -54,26 +55,6 @@ def measure(classifier, preset, validation):
     return float(term.mean()), float(hits.mean())
 
 
-def step_seconds(preset, data):
-    """Median time of a step, of ten after the two that trace."""
-    classifier = build.classifier(preset, data.num_classes, data.image_shape)
-    model = RobustModel(
-        classifier, build.objective(preset), build.attack(preset), precision=preset.precision
-    )
-    model.compile(build.optimizer(preset))
-    model.optimizer.build(model.trainable_variables)
-    step = tf.function(model.train_step)
-    batches = datasets.training_batches(
-        data.require("train"), batch_size=preset.batch_size, seed=preset.seed, steps=1
-    )
-    x, y = next(iter(batches))
-    times = [time.perf_counter()]
-    for _ in range(12):
-        step((x, y))["loss"].numpy()
-        times.append(time.perf_counter())
-    return float(np.median(np.diff(times)[2:]))
-
-
 def run(name, data, root):
     """Trains one objective and writes its row."""
     workdir = Workdir(root / name)
@@ -91,6 +72,7 @@ def run(name, data, root):
         shutil.copytree(workdir.natural.root, shared)
     natural = load_classifier(workdir.natural.model)
     before, after = measure(natural, preset, validation), measure(trained, preset, validation)
+    step = timing.step_call(preset, data.image_shape, data.num_classes)
     row = {
         "objective": name,
         "steps": FLAGS.steps,
@@ -100,7 +82,7 @@ def run(name, data, root):
         "natural_accuracy_at_end": after[1],
         "num_examples": len(images),
         "seconds": seconds,
-        "step_seconds": step_seconds(preset, data),
+        "step_seconds": float(np.median([timing.seconds(step) for _ in range(12)][2:])),
         "preset": dataclasses.asdict(preset),
     }
     (root / "rows").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Timed training steps on images of Fashion-MNIST's size."""
+"""Timed training steps on noise, of Fashion-MNIST's size unless told otherwise."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,14 @@ from rar_tf.training import Preset, RobustModel, build
 IMAGE_SHAPE, NUM_CLASSES = (28, 28, 1), 10
 
 
-def step_call(preset: Preset) -> Callable[[], np.ndarray]:
+def step_call(
+    preset: Preset,
+    image_shape: tuple[int, int, int] = IMAGE_SHAPE,
+    num_classes: int = NUM_CLASSES,
+) -> Callable[[], np.ndarray]:
     """() -> the loss of one training step on noise."""
     model = RobustModel(
-        build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE),
+        build.classifier(preset, num_classes, image_shape),
         build.objective(preset),
         build.attack(preset),
         seed=preset.seed,
@@ -22,8 +26,8 @@ def step_call(preset: Preset) -> Callable[[], np.ndarray]:
     )
     model.compile(build.optimizer(preset))
     model.optimizer.build(model.trainable_variables)
-    x = tf.random.stateless_uniform([preset.batch_size, *IMAGE_SHAPE], [0, 0])
-    y = tf.range(preset.batch_size) % NUM_CLASSES
+    x = tf.random.stateless_uniform([preset.batch_size, *image_shape], [0, 0])
+    y = tf.range(preset.batch_size) % num_classes
     step = tf.function(model.train_step)
     return lambda: step((x, y))["loss"].numpy()
 

@@ -73,7 +73,7 @@ class Ifia:
       second_derivatives: which network the score ascends; see `SECOND_DERIVATIVES`.
       softplus_beta: its sharpness.
       precision: of the network that the score ascends and of the selection's maps, see
-        `models.compute_twin`; the label condition is the classifier's own.
+        `models.compute_twin`; who calls makes both, as `evaluation.attack_maps` does.
 
     Raises:
       ValueError: an unknown name, a number out of range, or a score that is flat at x

@@ -1,7 +1,7 @@
 """The same classifier, arranged so that attributions and their gradients cost less."""
 
 import collections
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -46,8 +46,8 @@ def compute_twin(
     if not isinstance(model, (keras.Function, keras.Sequential)):
         if precision != "float32":
             raise ValueError(
-                f"precision={precision} needs a Functional or Sequential model. "
-                f"Received: {type(model).__name__}"
+                f"precision={precision} needs a Functional or Sequential model; others take "
+                f"precision=float32. Received: {type(model).__name__}"
             )
         return model
     graph = functional_view(model)
@@ -63,11 +63,11 @@ def compute_twin(
                 "activation": keras.activations.linear,
                 "name": f"{operation.name}_before_activation",
             }
-        if operation in moved or _is_halving(operation):
-            activation = moved[operation].activation if operation in moved else None
+        if _is_halving(operation):
+            source = moved.get(operation)
             return MaxPoolThenActivate(
-                operation,
-                activation or keras.activations.linear,
+                keras.activations.linear if source is None else source.activation,
+                name=operation.name,
                 dtype=attributes.get("_dtype_policy", operation.dtype_policy),
             )
         if not isinstance(operation, keras.Layer):
@@ -79,17 +79,20 @@ def compute_twin(
 
 
 class MaxPoolThenActivate(keras.layers.Layer):
-    """`activation(max_pool(h))`, in the place and under the name of a max pooling layer."""
+    """`activation(max_pool(h))` by windows of 2 x 2, of even sides, channels last."""
 
-    def __init__(self, pooling: keras.layers.MaxPooling2D, activation, **options):
-        super().__init__(name=pooling.name, **options)
+    def __init__(self, activation: Callable, **options):
+        """
+        Args:
+          activation: of the pooled values.
+          **options: of `keras.layers.Layer`.
+        """
+        super().__init__(**options)
         self.activation = activation
-        # In a closure: what a twin holds is the original's, and nothing to search or save.
-        self._pool = _max_pool if _is_halving(pooling) else lambda h: pooling(h)
 
     def call(self, inputs):
-        """[B, H, W, C] -> [B, H / 2, W / 2, C], or what the pooling gives."""
-        return self.activation(self._pool(inputs))
+        """[B, H, W, C] -> [B, H / 2, W / 2, C]."""
+        return self.activation(_max_pool(inputs))
 
     def compute_output_shape(self, input_shape):
         """Shape of the pooled activations."""
@@ -128,15 +131,14 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
 
 
 def _is_halving(operation):
-    """Whether this is max pooling by 2 of even sides, channels last."""
+    """Whether this is max pooling by 2 of even sides, channels last, wherever it stands."""
     if type(operation) is not keras.layers.MaxPooling2D:
         return False
-    shape = operation.input.shape
+    sides = [side for node in operation._inbound_nodes for side in node.input_tensors[0].shape[1:3]]
     return (
         tuple(operation.pool_size) == tuple(operation.strides) == (2, 2)
         and operation.data_format == "channels_last"
-        and None not in shape[1:3]
-        and not any(side % 2 for side in shape[1:3])
+        and not any(side is None or side % 2 for side in sides)
     )
 
 
