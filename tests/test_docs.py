@@ -24,20 +24,42 @@ COMMANDS = sorted(
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
+OURS = ("train", "eval", "benchmarks", "examples", "scripts", "cli")
+
+
+def is_ours(module):
+    return module.split(".")[0] in OURS
+
+
 @contextlib.contextmanager
 def only_flags_of(module):
-    """The flags of one program, without those of another that was imported before."""
-    before, modules = set(flags.FLAGS), set(sys.modules)
+    """The flags of one program, freshly imported, whatever other tests have imported before.
+
+    Those find their modules and flags as they left them.
+    """
+    modules = {name: sys.modules.pop(name) for name in list(sys.modules) if is_ours(name)}
+    kept = remove_own_flags()
     try:
         importlib.import_module(module)
         with flagsaver.flagsaver():
             yield flags.FLAGS
     finally:
-        for name in set(flags.FLAGS) - before:
-            delattr(flags.FLAGS, name)
-        for name in set(sys.modules) - modules:
-            if name.split(".")[0] in ("train", "eval", "benchmarks"):
-                del sys.modules[name]
+        remove_own_flags()
+        for name in [name for name in sys.modules if is_ours(name)]:
+            del sys.modules[name]
+        sys.modules.update(modules)
+        for where, flag in kept:
+            flags.FLAGS[flag.name] = flag
+            flags.FLAGS.register_flag_by_module(where, flag)
+
+
+def remove_own_flags():
+    """[(module, flag)] of all flags that programs of this project have defined."""
+    defined = flags.FLAGS.flags_by_module_dict().items()
+    found = [(module, flag) for module, own in defined if is_ours(module) for flag in own]
+    for _, flag in found:
+        delattr(flags.FLAGS, flag.name)
+    return found
 
 
 def check_flags(module, given):
