@@ -11,8 +11,6 @@ where a stopped one ended, and prints the table so far (--table prints it alone)
 import dataclasses
 import json
 import pathlib
-import shutil
-import time
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +21,7 @@ from rar_tf import datasets
 from rar_tf.files import write_atomically
 from rar_tf.models import load_classifier
 from rar_tf.objective import CATALOGUE, Batch
-from rar_tf.training import RobustModel, Workdir, build, resolve, train
+from rar_tf.training import RobustModel, build, resolve, train_in
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("root", "runs/objectives", "Folder of the runs and of their rows.")
@@ -57,19 +55,11 @@ def measure(classifier, preset, validation):
 
 def run(name, data, root):
     """Trains one objective and writes its row."""
-    workdir = Workdir(root / name)
     preset = resolve(FLAGS.dataset, name, seed=FLAGS.seed, max_steps=FLAGS.steps)
-    shared = root / "natural"
-    if shared.exists() and not workdir.natural.root.exists():
-        shutil.copytree(shared, workdir.natural.root)
     held_out = data.require("validation")
     images = datasets.Split(*held_out.read(np.arange(min(FLAGS.num_examples, len(held_out)))))
     validation = datasets.ordered_batches(images, _BATCH)
-    started = time.monotonic()
-    trained = train(preset, workdir, data)
-    seconds = time.monotonic() - started
-    if not shared.exists():
-        shutil.copytree(workdir.natural.root, shared)
+    workdir, trained = train_in(root / "models", preset, data)
     natural = load_classifier(workdir.natural.model)
     before, after = measure(natural, preset, validation), measure(trained, preset, validation)
     step = timing.step_call(preset, data.image_shape, data.num_classes)
@@ -81,7 +71,6 @@ def run(name, data, root):
         "natural_accuracy_at_start": before[1],
         "natural_accuracy_at_end": after[1],
         "num_examples": len(images),
-        "seconds": seconds,
         "step_seconds": float(np.median([timing.seconds(step) for _ in range(12)][2:])),
         "preset": dataclasses.asdict(preset),
     }

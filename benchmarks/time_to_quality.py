@@ -14,13 +14,13 @@ holds elsewhere.
 import dataclasses
 import json
 import pathlib
-import time
 
 import numpy as np
 from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.step_time import measure as measure_step
+from benchmarks.timing import timed
 from rar_tf import datasets, evaluation
 from rar_tf.evaluation.report import hardware, versions
 from rar_tf.evaluation.tables import PUBLISHED
@@ -66,21 +66,6 @@ def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> N
         "report": dataclasses.asdict(report),
     }
     write_atomically(root / f"{name}-{seed}.json", json.dumps(row, indent=1, default=str).encode())
-
-
-def timed(work, store: pathlib.Path) -> float:
-    """Minutes that `work()` took, those of earlier, stopped attempts included."""
-    store.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(store.read_text()) if store.exists() else {"seconds": 0.0, "done": False}
-    if not known["done"]:
-        started = time.monotonic()
-        try:
-            work()
-            known["done"] = True
-        finally:
-            known["seconds"] += time.monotonic() - started
-            write_atomically(store, json.dumps(known).encode())
-    return known["seconds"] / 60
 
 
 def rows(root: pathlib.Path) -> list[dict]:

@@ -1,11 +1,14 @@
-"""Timed training steps on noise, of Fashion-MNIST's size unless told otherwise."""
+"""Timing: of training steps on noise, of a call, of work that is stopped and gone on with."""
 
+import json
+import pathlib
 import time
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from rar_tf.files import write_atomically
 from rar_tf.training import Preset, RobustModel, build
 
 IMAGE_SHAPE, NUM_CLASSES = (28, 28, 1), 10
@@ -16,7 +19,7 @@ def step_call(
     image_shape: tuple[int, int, int] = IMAGE_SHAPE,
     num_classes: int = NUM_CLASSES,
 ) -> Callable[[], np.ndarray]:
-    """() -> the loss of one training step on noise."""
+    """() -> the loss of one training step on noise, of Fashion-MNIST's size by default."""
     model = RobustModel(
         build.classifier(preset, num_classes, image_shape),
         build.objective(preset),
@@ -39,3 +42,18 @@ def seconds(call: Callable) -> float:
     if tf.is_tensor(result):
         result.numpy()
     return time.perf_counter() - started
+
+
+def timed(work, store: pathlib.Path) -> float:
+    """Minutes that `work()` took, those of earlier, stopped attempts included."""
+    store.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(store.read_text()) if store.exists() else {"seconds": 0.0, "done": False}
+    if not known["done"]:
+        started = time.monotonic()
+        try:
+            work()
+            known["done"] = True
+        finally:
+            known["seconds"] += time.monotonic() - started
+            write_atomically(store, json.dumps(known).encode())
+    return known["seconds"] / 60

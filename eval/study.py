@@ -14,7 +14,6 @@ lines that are missing stay blank. --budget_minutes=0 only draws what is there.
 """
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import signal
@@ -22,12 +21,13 @@ import signal
 from absl import flags, logging
 
 from cli.command import FLAGS, Stop, say, start, topic
+from cli.settings import settings
 from eval import studies, study_page
 from rar_tf import datasets, evaluation
 from rar_tf.attack import LabelMap
 from rar_tf.files import write_atomically
 from rar_tf.naming import as_file_name, check_name
-from rar_tf.training import Divergence, Interrupted, Workdir, WorkdirError, natural_start, train
+from rar_tf.training import Divergence, Interrupted, WorkdirError, train_in
 from rar_tf.training.workdir import to_json
 
 topic("Which study, of which lines")
@@ -94,7 +94,7 @@ class Runner:
         self.wanted = [case for case in self.study.cases if case.name in (FLAGS.only or names)]
         self.attack = FLAGS.attack or self.study.attack
         overrides = {"max_steps": FLAGS.max_steps, "natural_steps": FLAGS.natural_steps}
-        overrides |= dict(setting(text) for text in FLAGS.set)
+        overrides |= settings("--set", FLAGS.set)
         overrides = {name: value for name, value in overrides.items() if value is not None}
         self.presets = {
             case.name: studies.preset_of(case, FLAGS.dataset, FLAGS.schedule, FLAGS.seed, overrides)
@@ -113,7 +113,7 @@ class Runner:
         """Trains and measures one case, or goes on with it."""
         logging.info("%s study: %s", self.name, case.name)
         preset = self.presets[case.name]
-        workdir, classifier = self._trained(preset)
+        workdir, classifier = train_in(self.root / "models", preset, self.data)
         evaluation.evaluate(
             classifier,
             self.data,
@@ -140,21 +140,6 @@ class Runner:
         for case, report in found.items():
             self._check(case, report)
         return found
-
-    def _trained(self, preset):
-        """(workdir, classifier); equal presets share a workdir, so natural starts are shared."""
-        digest = hashlib.sha256(to_json(preset).encode()).hexdigest()[:8]
-        workdir = Workdir(self.root / "models" / f"{preset.objective}-{digest}")
-        if preset.init_from == "natural" and not workdir.natural.model.exists():
-            shared, _ = self._trained(natural_start(preset))
-            workdir.natural.root.mkdir(parents=True, exist_ok=True)
-            for source, target in (
-                (shared.preset, workdir.natural.preset),
-                (shared.metrics, workdir.natural.metrics),
-                (shared.model, workdir.natural.model),
-            ):
-                write_atomically(target, source.read_bytes())
-        return workdir, train(preset, workdir, self.data)
 
     def _protocol(self):
         label_map = LabelMap(self.study.attribution) if self.study.attribution else None
@@ -193,22 +178,6 @@ class Runner:
                 f"--output must be a new folder or hold this study. Received: {self.root}, where "
                 f"{case.name} has another {', '.join(changed)}"
             )
-
-
-def setting(text: str) -> tuple[str, object]:
-    """NAME=VALUE -> (name, value); numbers and lists as JSON has them, else text.
-
-    Raises:
-      ValueError: there is no "=".
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set must be NAME=VALUE. Received: --set={text}")
-    try:
-        parsed = json.loads(value)
-    except ValueError:
-        parsed = value
-    return name, tuple(parsed) if isinstance(parsed, list) else parsed
 
 
 def draw(runner: Runner) -> None:

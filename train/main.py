@@ -8,12 +8,12 @@ Ctrl-C and repeat the command to go on.
 """
 
 import dataclasses
-import json
 import pathlib
 
 from absl import flags
 
 from cli.command import FLAGS, Stop, hush, numbers, say, start, topic
+from cli.settings import settings
 from rar_tf import datasets
 from rar_tf.models import ARCHITECTURES, INITIALIZERS, PRECISIONS
 from rar_tf.naming import OWN, as_file_name
@@ -113,7 +113,7 @@ def preset_from_flags() -> Preset:
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(Preset)
         if field.name not in _NAMED
-    } | {"options": _options(FLAGS.options)}
+    } | {"options": settings("--options", FLAGS.options or ()) or None}
     overrides["norm"] = {None: None, "inf": "inf", "2": 2}[FLAGS.norm]
     for name, kind in (("lr_boundaries", int), ("lr_factors", float), ("image_size", int)):
         if overrides[name] is not None:
@@ -121,20 +121,6 @@ def preset_from_flags() -> Preset:
     if FLAGS.model is not None:
         overrides["init_from"] = _own_model()
     return resolve(FLAGS.dataset, FLAGS.objective, FLAGS.schedule, seed=FLAGS.seed, **overrides)
-
-
-def _options(texts):
-    """NAME=VALUE as a dict; values as JSON where they are, else as text."""
-    options = {}
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"options must be NAME=VALUE. Received: --options={text}")
-        try:
-            options[name] = json.loads(value)
-        except json.JSONDecodeError:
-            options[name] = value
-    return options or None
 
 
 def _own_model():

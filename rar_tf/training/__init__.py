@@ -7,6 +7,7 @@ from rar_tf.training.distribution import Distribution, WorkerLost
 from rar_tf.training.presets import Preset, applies, natural_start, resolve
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.run import train
+from rar_tf.training.starts import train_in, workdir_of
 from rar_tf.training.stopping import Interrupted
 from rar_tf.training.validation import Validation, Validator
 from rar_tf.training.workdir import Workdir, WorkdirError
@@ -29,4 +30,6 @@ __all__ = [
     "natural_start",
     "resolve",
     "train",
+    "train_in",
+    "workdir_of",
 ]

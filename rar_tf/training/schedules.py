@@ -82,6 +82,12 @@ _FAST_NATURAL_OF: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-3,
         "validate_every": 2_000,  # each takes as long as 300 steps
     },
+    "oxford_flowers17": {
+        "batch_size": 16,
+        "max_steps": 6_000,
+        "learning_rate": 2e-3,
+        "validate_every": 2_000,
+    },
 }
 # Their narrow convolutions are slower in bfloat16 on processors that are fast at it.
 _FAST_FLOAT32 = ("gtsrb_resnet", "flower_resnet")

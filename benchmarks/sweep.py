@@ -1,0 +1,154 @@
+"""What a setting does to the four numbers, on validation images: how presets are chosen.
+
+    python -m benchmarks.sweep ig_norm ig_norm,weight=0.6 ig_norm,weight=0.6,max_steps=8000
+
+Each argument is a model: an objective and settings of its fast preset. Trains it, those of the
+same natural start from the same natural model, and measures it on images held out from training:
+NA and AA (the protocol's PGD) on --accuracy_examples, IN and CO by the default attack on
+--num_examples. Writes a row a model to OUTPUT.json as they come (the same command goes on), then
+all rows there are as OUTPUT.md and the frontier, NA against CO, as OUTPUT.png. The test images
+are not touched. The minutes are those of the robust training and its validations, without the
+natural start.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from absl import app, flags, logging
+from matplotlib.figure import Figure
+
+from benchmarks.timing import timed
+from cli.settings import settings
+from rar_tf import datasets, evaluation
+from rar_tf.evaluation.report import hardware, versions
+from rar_tf.evaluation.tables import PUBLISHED
+from rar_tf.files import write_atomically
+from rar_tf.training import natural_start, resolve, train_in, workdir_of
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("root", "runs/sweep", "Folder of the runs.")
+flags.DEFINE_string("output", "benchmarks/sweep", "Stem of the files written.")
+flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
+flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
+flags.DEFINE_string("protocol", "rar", "rar or far.")
+flags.DEFINE_integer("num_examples", 100, "Validation images whose maps are attacked.")
+flags.DEFINE_integer("accuracy_examples", 2000, "Validation images of the accuracies.")
+flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
+
+
+def measure(text: str, data: datasets.ImageData) -> dict:
+    """The row of one model, such as "ig_norm,weight=0.6"."""
+    objective, *given = text.split(",")
+    preset = resolve(FLAGS.dataset, objective, seed=FLAGS.seed, **settings("a model", given))
+    root = pathlib.Path(FLAGS.root)
+    if preset.init_from == "natural":
+        train_in(root, natural_start(preset), data)
+    folder = workdir_of(preset, root).root
+    minutes = timed(lambda: train_in(root, preset, data), folder.with_suffix(".json"))
+    _, classifier = train_in(root, preset, data)  # already trained: read from its file
+    report = evaluation.evaluate(
+        classifier,
+        data,
+        protocol=FLAGS.protocol,
+        split="validation",
+        num_examples=FLAGS.num_examples,
+        accuracy_examples=FLAGS.accuracy_examples,
+        strong_pgd=False,
+        seed=FLAGS.seed,
+    )
+    return {
+        "model": text,
+        "minutes": minutes,
+        "accuracies": [report.natural_accuracy.value, report.pgd_accuracy.value],
+        "metrics": {
+            name: dataclasses.asdict(report.metrics[name]) for name in ("top_k", "kendall")
+        },
+        "attacked": report.counts["attacked"],
+        "accuracy_examples": report.natural_accuracy.num_examples,
+        "protocol": FLAGS.protocol,
+        "seed": FLAGS.seed,
+        "preset": dataclasses.asdict(preset),
+    }
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: a line a model."""
+    lines = [
+        "| model | minutes | NA | AA | IN [95%] | CO [95%] | images |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        natural, pgd = (100 * value for value in row["accuracies"])
+        cells = [
+            "{} [{}, {}]".format(
+                *(f"{scale * part[key]:.{digits}f}" for key in ("mean", "low", "high"))
+            )
+            for part, scale, digits in (
+                (row["metrics"]["top_k"], 100, 1),
+                (row["metrics"]["kendall"], 1, 3),
+            )
+        ]
+        lines.append(
+            f"| `{row['model']}` | {row['minutes']:.1f} | {natural:.2f} | {pgd:.2f} | "
+            f"{' | '.join(cells)} | {row['attacked']} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(rows: list[dict], path: pathlib.Path) -> None:
+    """NA against CO and against AA; a colour an objective, the published values hollow."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    by_kendall, by_pgd = figure.subplots(1, 2)
+    colours = ("#4477aa", "#cc6677", "#228833", "#aa8800", "#aa3377", "#44aaaa")
+    names = list(dict.fromkeys(row["preset"]["objective"] for row in rows))
+    for name, colour in zip(names, colours * len(names), strict=False):
+        published = PUBLISHED.get((FLAGS.protocol, FLAGS.dataset, name))
+        mine = [row for row in rows if row["preset"]["objective"] == name]
+        natural = [100 * row["accuracies"][0] for row in mine]
+        columns = (
+            [row["metrics"]["kendall"]["mean"] for row in mine],
+            [100 * row["accuracies"][1] for row in mine],
+        )
+        for axis, values, place in zip((by_kendall, by_pgd), columns, (3, 1), strict=True):
+            axis.plot(values, natural, "o", color=colour, label=name)
+            for x, y, row in zip(values, natural, mine, strict=True):
+                settings = row["model"].partition(",")[2].replace(",", "\n")
+                axis.annotate(settings, (x, y), (4, -3), textcoords="offset points", fontsize=6)
+            if published:
+                known = float(published[place]), float(published[0])
+                axis.plot(*known, "s", color=colour, fillstyle="none", label=f"{name}, published")
+    by_kendall.set_xlabel("CO: Kendall's tau")
+    by_pgd.set_xlabel("AA: PGD accuracy (%)")
+    for axis in (by_kendall, by_pgd):
+        axis.set_ylabel("NA: natural accuracy (%), validation images")
+        axis.spines[["top", "right"]].set_visible(False)
+    by_kendall.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def main(argv):
+    """Measures what is missing, then writes the table and the picture."""
+    logging.set_verbosity(logging.INFO)
+    stem = pathlib.Path(FLAGS.output)
+    store = stem.with_suffix(".json")
+    rows = json.loads(store.read_text())["rows"] if store.exists() else []
+    missing = [text for text in argv[1:] if text not in [row["model"] for row in rows]]
+    data = datasets.load(FLAGS.dataset, manual_dir=FLAGS.manual_dir) if missing else None
+    for text in missing:
+        logging.info("%s", text)
+        rows.append(measure(text, data))
+        content = {"hardware": hardware(), "versions": versions(), "rows": rows}
+        write_atomically(store, json.dumps(content, indent=1).encode())
+    text = table(rows)
+    stem.with_suffix(".md").write_text(
+        f"`python -m benchmarks.sweep --protocol={FLAGS.protocol} MODEL...`, {FLAGS.dataset}, seed "
+        f"{FLAGS.seed}, validation images ({FLAGS.accuracy_examples} of NA and AA), on "
+        f"{hardware()}.\n\n{text}\n"
+    )
+    draw(rows, stem.with_suffix(".png"))
+    print(text)
+
+
+if __name__ == "__main__":
+    app.run(main)
