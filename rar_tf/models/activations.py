@@ -44,15 +44,30 @@ def relu_with_softplus_second_derivative(
 
     The value and the first derivative are ReLU's exactly; the derivative of the first
     derivative is `(1 - a) beta sigmoid(beta x) (1 - sigmoid(beta x))`, a the slope below 0.
+    Inside a `tf.function` take the inner derivative there too: TensorFlow raises TypeError for
+    two derivatives from outside.
     """
 
-    value = tf.nn.leaky_relu(x, negative_slope) if negative_slope else tf.nn.relu(x)
-    fixed = tf.stop_gradient(x)
-    gate = tf.sigmoid(beta * fixed)
-    curvature = (1 - negative_slope) * beta * gate * (1 - gate)
-    # A parabola at its vertex adds its second derivative and nothing else. Two nested custom
-    # gradients would do as well, but not where only the inner derivative is in a `tf.function`.
-    return value + 0.5 * curvature * tf.square(x - fixed)
+    @tf.custom_gradient
+    def relu(x):
+        value = tf.nn.leaky_relu(x, negative_slope) if negative_slope else tf.nn.relu(x)
+        return value, lambda upstream: slope(upstream, x)
+
+    @tf.custom_gradient
+    def slope(upstream, x):
+        def again(upper):
+            gate = tf.sigmoid(beta * x)
+            curvature = (1 - negative_slope) * beta * gate * (1 - gate)
+            return first(upper, x), upper * upstream * curvature
+
+        return first(upstream, x), again
+
+    def first(upstream, x):
+        if negative_slope:
+            return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=x, alpha=negative_slope)
+        return tf.raw_ops.ReluGrad(gradients=upstream, features=x)
+
+    return relu(x)
 
 
 def softplus_twin(model: keras.Model, beta: float = 1.0) -> keras.Model:

@@ -22,9 +22,10 @@ def compute_twin(
     taken with two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Values and
     first derivatives are those of the model, second ones too where they are continuous: where
     several inputs of a window tie, which of them a derivative goes to may differ. To smooth
-    ReLUs, make the `softplus_twin` of this one (softplus is monotone as well), but this of a
-    `with_softplus_second_derivative`, whose curvature depends on which input of a dead window
-    is taken.
+    ReLUs, make the `softplus_twin` of this one: softplus is monotone as well. A
+    `with_softplus_second_derivative` of this one has the curvature of the largest input of each
+    window, as softplus itself has; this of a `with_softplus_second_derivative`, as in [FAR],
+    has that of the first input where ReLU made a window zero.
 
     Args:
       model: a built classifier; what is neither Functional nor Sequential stays as it is.

@@ -59,8 +59,7 @@ class RobustModel(keras.Model):
         network = compute_twin(classifier, precision, keep=objective.layers)
         attacked = network
         if objective.softplus_beta is not None:
-            smooth = with_softplus_second_derivative(classifier, objective.softplus_beta)
-            attacked = compute_twin(smooth, precision, keep=objective.layers)
+            attacked = with_softplus_second_derivative(network, objective.softplus_beta)
         # On the classifier's own weights: in a closure, or Keras would count them twice.
         self._networks = lambda: (network, attacked)
         self.objective = objective

@@ -20,16 +20,30 @@ from tests import oracles
 X = np.array([-30.0, -2.0, -0.3, 0.0, 0.2, 1.0, 3.0, 30.0], "float32")
 
 
-def derivatives(function, x):
-    """(value, first, second derivative) of an elementwise function."""
-    x = tf.constant(x)
-    with tf.GradientTape() as outer:
-        outer.watch(x)
+def derivatives(function, x, graph="none"):
+    """(value, first, second derivative) of an elementwise function.
+
+    In a `tf.function` are both derivatives ("both"), the inner ("inner") or neither.
+    """
+
+    def inner_derivative(x):
         with tf.GradientTape() as inner:
             inner.watch(x)
             value = function(x)
-        first = inner.gradient(value, x)
-    return value.numpy(), first.numpy(), outer.gradient(first, x).numpy()
+        return value, inner.gradient(value, x)
+
+    if graph == "inner":
+        inner_derivative = tf.function(inner_derivative)
+
+    def both_derivatives(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            value, first = inner_derivative(x)
+        return value, first, outer.gradient(first, x)
+
+    if graph == "both":
+        both_derivatives = tf.function(both_derivatives)
+    return [part.numpy() for part in both_derivatives(tf.constant(x))]
 
 
 def softplus_curvature(x, beta):
@@ -37,15 +51,14 @@ def softplus_curvature(x, beta):
     return beta * gate * (1 - gate)
 
 
-@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("graph", ["none", "inner", "both"])
 @pytest.mark.parametrize("slope", [0.0, 0.1])
 @pytest.mark.parametrize("beta", [0.5, 1.0, 8.0])
 def test_relu_with_softplus_second_derivative(beta, slope, graph):
     def function(x):
         return relu_with_softplus_second_derivative(x, beta, slope)
 
-    wrap = tf.function if graph else (lambda f: f)
-    value, first, second = derivatives(wrap(function), X)
+    value, first, second = derivatives(function, X, graph)
     np.testing.assert_array_equal(value, tf.nn.leaky_relu(X, slope))
     np.testing.assert_array_equal(first, np.where(X > 0, 1, np.float32(slope)))
     np.testing.assert_allclose(second, (1 - slope) * softplus_curvature(X, beta), atol=1e-6)
