@@ -20,6 +20,7 @@ from rar_tf.evaluation import (
     attack_maps,
     evaluate,
     load_report,
+    robustness,
     summary,
 )
 from rar_tf.models import load_classifier
@@ -137,6 +138,33 @@ def test_the_strongest_is_never_weaker_than_the_default():
     for weak, strong in zip(default, strongest, strict=True):
         for metric in ("top_k", "kendall", "spearman"):
             assert getattr(strong, metric) <= getattr(weak, metric)
+
+
+def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monkeypatch):
+    """Where the searches select by the protocol's own maps, the shortlist loses nothing."""
+    selection = Selection((IMAGES, LABELS), num_examples=3)
+    base = dataclasses.replace(
+        quick_protocol().searches("original")[0],
+        steps=3,
+        step_size=0.05,
+        select=("kendall", "top_k"),
+    )
+    others = [
+        dataclasses.replace(base, score=score, random_start=True)
+        for score in ("log_pearson", "mass_center")
+    ]
+    network = keras.Model(MODEL.inputs, MODEL.outputs)
+
+    def rows():
+        args = (network, selection, np.arange(3), quick_protocol(), "strongest")
+        ((found, _),) = attack_maps(*args, searches=(base, *others), batch_size=3, chunk=None)
+        return [dataclasses.replace(row, seconds=0.0) for row in found]
+
+    shortlisted = rows()
+    monkeypatch.setattr(
+        robustness, "_shortlist", lambda x, x_adv, candidates, *_: (x_adv, candidates)
+    )
+    assert shortlisted == rows()
 
 
 def test_bad_images_and_labels():
