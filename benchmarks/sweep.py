@@ -1,8 +1,8 @@
 """What a setting does to the four numbers, on validation images: how presets are chosen.
 
-    python -m benchmarks.sweep ig_norm ig_norm,weight=0.6 ig_norm,weight=0.6,max_steps=8000
+    python -m benchmarks.sweep --model=ig_norm --model=ig_norm,weight=0.6,max_steps=8000
 
-Each argument is a model: an objective and settings of its fast preset. Trains it, those of the
+Each --model is an objective and settings of its fast preset. Trains it, those of the
 same natural start from the same natural model, and measures it on images held out from training:
 NA and AA (the protocol's PGD) on --accuracy_examples, IN and CO by the default attack on
 --num_examples. Writes a row a model to OUTPUT.json as they come (the same command goes on), then
@@ -27,6 +27,7 @@ from rar_tf.files import write_atomically
 from rar_tf.training import natural_start, resolve, train_in, workdir_of
 
 FLAGS = flags.FLAGS
+flags.DEFINE_multi_string("model", [], "OBJECTIVE,NAME=VALUE,... of each; none: only the table.")
 flags.DEFINE_string("root", "runs/sweep", "Folder of the runs.")
 flags.DEFINE_string("output", "benchmarks/sweep", "Stem of the files written.")
 flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
@@ -40,7 +41,7 @@ flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
 def measure(text: str, data: datasets.ImageData) -> dict:
     """The row of one model, such as "ig_norm,weight=0.6"."""
     objective, *given = text.split(",")
-    preset = resolve(FLAGS.dataset, objective, seed=FLAGS.seed, **settings("a model", given))
+    preset = resolve(FLAGS.dataset, objective, seed=FLAGS.seed, **settings("--model", given))
     root = pathlib.Path(FLAGS.root)
     if preset.init_from == "natural":
         train_in(root, natural_start(preset), data)
@@ -129,11 +130,12 @@ def draw(rows: list[dict], path: pathlib.Path) -> None:
 
 def main(argv):
     """Measures what is missing, then writes the table and the picture."""
+    del argv
     logging.set_verbosity(logging.INFO)
     stem = pathlib.Path(FLAGS.output)
     store = stem.with_suffix(".json")
     rows = json.loads(store.read_text())["rows"] if store.exists() else []
-    missing = [text for text in argv[1:] if text not in [row["model"] for row in rows]]
+    missing = [text for text in FLAGS.model if text not in [row["model"] for row in rows]]
     data = datasets.load(FLAGS.dataset, manual_dir=FLAGS.manual_dir) if missing else None
     for text in missing:
         logging.info("%s", text)
@@ -142,7 +144,7 @@ def main(argv):
         write_atomically(store, json.dumps(content, indent=1).encode())
     text = table(rows)
     stem.with_suffix(".md").write_text(
-        f"`python -m benchmarks.sweep --protocol={FLAGS.protocol} MODEL...`, {FLAGS.dataset}, seed "
+        f"`python -m benchmarks.sweep --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, seed "
         f"{FLAGS.seed}, validation images ({FLAGS.accuracy_examples} of NA and AA), on "
         f"{hardware()}.\n\n{text}\n"
     )

@@ -89,6 +89,8 @@ _FAST_NATURAL_OF: dict[str, dict[str, Any]] = {
         "validate_every": 2_000,
     },
 }
+# Some twenty minutes on two cores: both accuracies rise to the end, on validation images.
+_FAST_STEPS = {"small_cnn": 9_000}
 # Their narrow convolutions are slower in bfloat16 on processors that are fast at it.
 _FAST_FLOAT32 = ("gtsrb_resnet", "flower_resnet")
 
@@ -208,7 +210,7 @@ def _fast(dataset: str, objective: str) -> dict:
     start = _FAST_NATURAL | _FAST_NATURAL_OF.get(dataset, {})
     robust = {
         "batch_size": 64 if far else 128,
-        "max_steps": 3_000,
+        "max_steps": 3_000 if far else _FAST_STEPS.get(table["architecture"], 3_000),
         "learning_rate": 1e-3,
         "natural_steps": start["max_steps"],
     }
