@@ -144,8 +144,8 @@ def main(argv):
         write_atomically(store, json.dumps(content, indent=1).encode())
     text = table(rows)
     stem.with_suffix(".md").write_text(
-        f"`python -m benchmarks.sweep --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, seed "
-        f"{FLAGS.seed}, validation images ({FLAGS.accuracy_examples} of NA and AA), on "
+        f"`python -m benchmarks.sweep --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, "
+        f"seed {FLAGS.seed}, validation images ({FLAGS.accuracy_examples} of NA and AA), on "
         f"{hardware()}.\n\n{text}\n"
     )
     draw(rows, stem.with_suffix(".png"))
