@@ -114,8 +114,8 @@ def draw(rows: list[dict], path: pathlib.Path) -> None:
         for axis, values, place in zip((by_kendall, by_pgd), columns, (3, 1), strict=True):
             axis.plot(values, natural, "o", color=colour, label=name)
             for x, y, row in zip(values, natural, mine, strict=True):
-                settings = row["model"].partition(",")[2].replace(",", "\n")
-                axis.annotate(settings, (x, y), (4, -3), textcoords="offset points", fontsize=6)
+                label = row["model"].partition(",")[2].replace(",", "\n")
+                axis.annotate(label, (x, y), (4, -3), textcoords="offset points", fontsize=6)
             if published:
                 known = float(published[place]), float(published[0])
                 axis.plot(*known, "s", color=colour, fillstyle="none", label=f"{name}, published")

@@ -129,7 +129,7 @@ def _mixture(weight: float) -> tuple[tuple[str, float], ...]:
 def _portfolio(base: Ifia) -> tuple[Ifia, ...]:
     # The default's own iterates are among those that compete.
     first = dataclasses.replace(base, select=(*base.select, "top_k", "kendall", "spearman"))
-    # Fewer large steps that shrink, on coarser maps, reach other maxima at a fifth of the cost.
+    # Fewer large steps that shrink, on coarser maps, reach other maxima at a fraction of the cost.
     shrinking = dataclasses.replace(
         base,
         select=("top_k", "kendall"),
