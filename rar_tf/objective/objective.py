@@ -50,6 +50,7 @@ class Objective:
       term: what training adds; None for the loss alone.
       weight: lambda (clean) or beta (adversarial), >= 0.
       search: a cheaper surrogate of the term for the adversary; None takes the term.
+      search_loss: the adversary ascends l(x_adv) alone, neither term nor search.
       prepare: (classifier, batch) -> batch, what the adversary computes once an attack.
       attacked: whether there is an inner maximization at all.
       flat_at_x: what the adversary ascends has zero gradient at x_adv = x.
@@ -64,6 +65,7 @@ class Objective:
     term: Term | None = None
     weight: float = 0.0
     search: Term | None = None
+    search_loss: bool = False
     prepare: Callable[[keras.Model, Batch], Batch] | None = None
     attacked: bool = True
     flat_at_x: bool = False
@@ -92,10 +94,10 @@ class Objective:
             batch = self.prepare(classifier, batch)
 
         def score(x_adv):
-            if self.base == "clean" and search is not None:
+            if self.base == "clean" and search is not None and not self.search_loss:
                 return _per_example(search(classifier, batch, x_adv))
             value = cross_entropy(classifier(x_adv, training=False), batch.label)
-            if search is None or self.weight == 0:
+            if search is None or self.search_loss or self.weight == 0:
                 return value
             return value + self.weight * _per_example(search(classifier, batch, x_adv))
 

@@ -40,11 +40,13 @@ class Provenance:
       preset: the run's settings, as in preset.json.
       validation: the last row of the run's metrics.csv.
       report: an evaluation.
+      training: what else is to be said of the run, such as its command and minutes.
     """
 
     preset: dict[str, Any] | None = None
     validation: dict[str, float] | None = None
     report: Report | None = None
+    training: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, model: pathlib.Path, report: str | pathlib.Path | None = None) -> "Provenance":
@@ -90,6 +92,7 @@ def model_card(
         "outputs": outputs,
         "class_names": known.report and known.report.dataset.get("class_names"),
         "metrics": [*_validated(known.validation), *_evaluated(known.report)],
+        "training": known.training,
         "preset": known.preset,
         "intended_use": list(_INTENDED_USE),
         "limits": limits,
@@ -131,6 +134,8 @@ def to_markdown(card: dict[str, Any]) -> str:
     lines += ["", "## Metrics", "", *_table(card["metrics"])]
     lines += ["", "## Intended use", "", *(f"- {text}" for text in card["intended_use"])]
     lines += ["", "## Limits", "", *(f"- {text}" for text in card["limits"])]
+    if card["training"]:
+        lines += ["", "## Training", "", *_settings(card["training"])]
     lines += ["", "## Preset", "", *_settings(card["preset"])]
     lines += ["", "## Versions", "", *_settings(card["versions"])]
     return "\n".join(lines) + "\n"

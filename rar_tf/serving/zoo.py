@@ -16,6 +16,7 @@ from rar_tf.serving import card as cards
 # Beside the package in a checkout; a wheel does not hold it.
 _CHECKOUT = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 _WEIGHTS, _CARD, _TEXT = "weights.npz", "card.json", "MODEL_CARD.md"
+_DAMAGE = (OSError, ValueError, KeyError, TypeError)
 
 
 def names(root: str | os.PathLike | None = None) -> tuple[str, ...]:
@@ -24,8 +25,8 @@ def names(root: str | os.PathLike | None = None) -> tuple[str, ...]:
     return tuple(sorted(str(path.parent.relative_to(folder)) for path in folder.rglob(_WEIGHTS)))
 
 
-def load(name: str, *, root: str | os.PathLike | None = None) -> tuple[keras.Model, dict[str, Any]]:
-    """A trained classifier and its card.
+def load(name: str, *, root: str | os.PathLike | None = None) -> keras.Model:
+    """A trained classifier, images [B, H, W, C] in [0, 1] -> logits.
 
     Weights are kept as float16, which moves each by at most 2^-11 of itself (2^-25 below
     2^-14), and used as float32.
@@ -34,56 +35,77 @@ def load(name: str, *, root: str | os.PathLike | None = None) -> tuple[keras.Mod
       name: DATASET/OBJECTIVE, one of `names(root)`.
       root: the zoo's folder; None for that of the checkout.
 
-    Returns:
-      (classifier, card): images [B, H, W, C] in [0, 1] -> logits; what `save` was given.
-
     Raises:
       ValueError: no such entry, or files that do not fit each other.
     """
+    folder = _entry(name, root)
+    described = card(name, root=root)
+    try:
+        arrays = read_npz(folder / _WEIGHTS)
+        weights = [arrays[f"{k:03d}"].astype("float32") for k in range(len(arrays))]
+        classifier = build(
+            described["architecture"],
+            num_classes=described["num_classes"],
+            input_shape=tuple(described["image_shape"]),
+        )
+        classifier.set_weights(weights)
+    except _DAMAGE as error:
+        raise _unfit(folder, error) from error
+    return classifier
+
+
+def card(name: str, *, root: str | os.PathLike | None = None) -> dict[str, Any]:
+    """What `save` was told of it: settings, how it was trained, what was measured.
+
+    Args:
+      name, root: as of `load`.
+
+    Raises:
+      ValueError: no such entry, or a damaged card.
+    """
+    folder = _entry(name, root)
+    try:
+        return dict(json.loads((folder / _CARD).read_text(encoding="utf-8")))
+    except _DAMAGE as error:
+        raise _unfit(folder, error) from error
+
+
+def _entry(name, root):
     folder = _CHECKOUT if root is None else pathlib.Path(root)
     known = names(folder)
     if not known:
         raise ValueError(f"root must be a folder with entries of a zoo. Received: {folder}")
     check_name("name", name, known, where=f" in {folder}")
-    try:
-        card = json.loads((folder / name / _CARD).read_text(encoding="utf-8"))
-        arrays = read_npz(folder / name / _WEIGHTS)
-        weights = [arrays[f"{k:03d}"].astype("float32") for k in range(len(arrays))]
-        classifier = build(
-            card["architecture"],
-            num_classes=card["num_classes"],
-            input_shape=tuple(card["image_shape"]),
-        )
-        classifier.set_weights(weights)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder / name} must hold {_WEIGHTS} and {_CARD} that fit each other. "
-            f"Received: {error}"
-        ) from error
-    return classifier, card
+    return folder / name
 
 
-def save(classifier: keras.Model, folder: str | os.PathLike, card: dict[str, Any]) -> None:
+def _unfit(folder, error):
+    return ValueError(
+        f"{folder} must hold {_WEIGHTS} and {_CARD} that fit each other. Received: {error}"
+    )
+
+
+def save(classifier: keras.Model, folder: str | os.PathLike, described: dict[str, Any]) -> None:
     """Writes an entry of a zoo: weights.npz, card.json, MODEL_CARD.md.
 
     Args:
       classifier: a model of `models.ARCHITECTURES`.
       folder: ROOT/DATASET/OBJECTIVE.
-      card: see `card.model_card`; its architecture, image shape and classes rebuild the model.
+      described: see `card.model_card`; its architecture, image shape and classes rebuild the model.
 
     Raises:
       ValueError: weights that are not those of the card's architecture, or too large for
         float16.
     """
     expected = build(
-        card["architecture"],
-        num_classes=card["num_classes"],
-        input_shape=tuple(card["image_shape"]),
+        described["architecture"],
+        num_classes=described["num_classes"],
+        input_shape=tuple(described["image_shape"]),
     )
     shapes = [weight.shape for weight in classifier.weights]
     if shapes != [weight.shape for weight in expected.weights]:
         raise ValueError(
-            f"classifier must be a {card['architecture']} as the card says. Received: "
+            f"classifier must be a {described['architecture']} as the card says. Received: "
             f"{classifier.name} with weights {shapes}"
         )
     weights = classifier.get_weights()
@@ -94,4 +116,4 @@ def save(classifier: keras.Model, folder: str | os.PathLike, card: dict[str, Any
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"{k:03d}": weight.astype(np.float16) for k, weight in enumerate(weights)}
     np.savez_compressed(folder / _WEIGHTS, **arrays)
-    cards.write(card, folder / _CARD, folder / _TEXT)
+    cards.write(described, folder / _CARD, folder / _TEXT)

@@ -36,7 +36,8 @@ class Preset:
       attack_steps, attack_step_size: of the inner maximization.
       gamma: price of moving, of "distributional".
       weight: lambda or beta of the objective.
-      ig_steps, attack_ig_steps, ig_rule: quadrature in the gradient step and the attack.
+      ig_steps, attack_ig_steps, ig_rule: quadrature in the gradient step and the attack, which
+        with 0 nodes ascends the loss instead.
       chunk: nodes in memory at once in the gradient step; None for all.
       q: of "input_gradient".
       layer: of "layer_ig_norm".
@@ -217,10 +218,12 @@ def _checked(preset: Preset) -> Preset:
       ValueError: otherwise.
     """
     check_count("seed", preset.seed, 0)
-    for name in ("batch_size", "max_steps", "natural_steps", "ig_steps", "attack_ig_steps"):
+    for name in ("batch_size", "max_steps", "natural_steps", "ig_steps"):
         value = getattr(preset, name)
         if value is not None:
             check_count(name, value)
+    if preset.attack_ig_steps is not None:
+        check_count("attack_ig_steps", preset.attack_ig_steps, 0)
     if preset.init_from not in ("scratch", "natural") and preset.architecture is not None:
         raise ValueError(
             "init_from must be scratch, natural or a .keras file. "

@@ -98,6 +98,11 @@ def test_the_adversary_ascends_the_surrogate_and_not_the_term(setting):
             classifier, batch, x_adv
         )
         np.testing.assert_allclose(objective.score(classifier, batch)(x_adv), expected, rtol=1e-5)
+    for objective in (ig_norm(0.7, attack_ig_steps=0), ig_sum_norm(0.7, attack_ig_steps=0)):
+        assert not objective.flat_at_x
+        np.testing.assert_array_equal(
+            objective.score(classifier, batch)(x_adv), madry().score(classifier, batch)(x_adv)
+        )
 
 
 @pytest.mark.parametrize("objective", [ig_norm(ig_steps=20), ig_sum_norm(1.0, ig_steps=20)])
@@ -145,6 +150,26 @@ def test_attacks_reach_the_maximum_of_theorem_3_from_the_right_signs():
             oracles.theorem_3_value(w, x, y, 0.2),
             atol=1e-3,
         )
+
+
+def test_ascent_of_the_loss_reaches_the_maximum_of_theorem_3_from_any_start():
+    """Where ascent of the norm keeps the signs of its start."""
+    random = np.random.default_rng(3)
+    weights = random.normal(size=(6, 2)).astype("float32")
+    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
+    classifier = lambda points, training=False: points @ weights  # noqa: E731
+    batch = Batch(tf.constant(x), tf.constant(y))
+    attack = Attack(LpBall("inf", 0.2, bounds=None), steps=10, step_size=0.05)
+    w = weights[:, 1] - weights[:, 0]
+    maximum = oracles.theorem_3_value(w, x, y, 0.2)
+    for seed in range(5):
+        values = []
+        for nodes in (0, 10):
+            objective = ig_norm(ig_steps=20, attack_ig_steps=nodes)
+            x_adv = attack(objective.score(classifier, batch), batch.image, seed=[seed, 0])
+            values.append(objective(classifier, batch, x_adv).total)
+        np.testing.assert_allclose(values[0], maximum, atol=1e-3)
+        assert (values[1] < maximum - 0.01).numpy().mean() > 0.5
 
 
 def test_only_ig_norm_is_flat_at_x(setting):

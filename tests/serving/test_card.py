@@ -71,6 +71,10 @@ def test_a_run_s_files_are_found_beside_the_model(tmp_path):
     assert (data["dataset"], data["objective"]) == ("gtsrb", "ig_norm")
     assert data["architecture"] == preset.architecture
     assert any("equalized channel by channel" in limit for limit in data["limits"])
+    assert "## Training" not in card.to_markdown(data)
+    told = dataclasses.replace(found, training={"command": "python -m train.main", "minutes": None})
+    text = card.to_markdown(model_card(tiny.classifier(), provenance=told))
+    assert "## Training\n\n- command: python -m train.main\n\n## Preset" in text
     assert Provenance.of(tmp_path / "elsewhere" / "model.keras") == Provenance()
     (tmp_path / "preset.json").write_text("{")
     with pytest.raises(ValueError, match="must be the workdir of a run"):

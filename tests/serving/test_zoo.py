@@ -7,6 +7,9 @@ import pytest
 
 from rar_tf.models import build
 from rar_tf.serving import Provenance, model_card, zoo
+from rar_tf.training import resolve
+from rar_tf.training.workdir import to_json
+from scripts.make_zoo import command
 from tests.serving import tiny
 
 SHAPE = (4, 4, 1)
@@ -29,7 +32,7 @@ def root(tmp_path):
 
 def test_weights_come_back_rounded_to_float16(root):
     assert zoo.names(root) == ("squares/ig_norm",)
-    model, card = zoo.load("squares/ig_norm", root=root)
+    model, card = zoo.load("squares/ig_norm", root=root), zoo.card("squares/ig_norm", root=root)
     assert card == json.loads(json.dumps(described(classifier())))
     for found, given in zip(model.get_weights(), classifier().get_weights(), strict=True):
         assert found.dtype == np.float32
@@ -75,3 +78,11 @@ def test_only_what_can_be_rebuilt_is_saved(tmp_path):
     with pytest.raises(ValueError, match="finite in float16. Received: one of size"):
         zoo.save(model, tmp_path / "a", described(model))
     assert not (tmp_path / "a").exists()
+
+
+def test_the_command_of_a_card_is_the_runs():
+    preset = resolve("gtsrb", "ig_norm", seed=3, max_steps=50, image_size=(40, 32))
+    assert command(json.loads(to_json(preset))) == (
+        "python -m train.main --dataset=gtsrb --objective=ig_norm --schedule=fast --seed=3 "
+        "--max_steps=50 --image_size=40,32"
+    )

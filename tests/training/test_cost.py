@@ -57,6 +57,12 @@ def test_ig_norm_differentiates_each_node_twice(steps, nodes, search_nodes):
     assert gradient == 3 * CNN - CONV1 + nodes * (6 * CNN - CONV1 + small)
 
 
+def test_ascent_of_the_loss_costs_as_madrys():
+    attack, gradient = cost("ig_norm", attack_steps=5, attack_ig_steps=0)
+    assert attack == 5 * 2 * CNN
+    assert gradient == cost("ig_norm", attack_steps=5, attack_ig_steps=3)[1]
+
+
 def test_chunks_recompute_their_nodes():
     whole, chunked = cost("ig_norm", ig_steps=4), cost("ig_norm", ig_steps=4, chunk=2)
     assert chunked[0] == whole[0]
