@@ -10,7 +10,7 @@ from rar_tf.datasets import image_sides
 from rar_tf.models import INITIALIZERS, PRECISIONS
 from rar_tf.naming import check_name, is_own
 from rar_tf.objective import constructor
-from rar_tf.training.schedules import SCHEDULES, objective_settings
+from rar_tf.training.schedules import FAST_INITIALIZERS, SCHEDULES, objective_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Preset:
         last weights.
       validate_every, checkpoint_every: in steps.
       image_size: (height, width) that images are scaled to; None for the data set's own.
-      initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own.
+      initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own, which as an
+        override is called "own".
     """
 
     dataset: str
@@ -140,7 +141,12 @@ def resolve(
         overrides["image_size"] = image_sides(overrides["image_size"])
     if "options" in overrides:
         overrides["options"] = _options(preset, overrides["options"])
+    if overrides.get("initializer") == "own":
+        overrides["initializer"] = None
     preset = dataclasses.replace(preset, **overrides)
+    if schedule == "fast" and "initializer" not in overrides:
+        initializer = FAST_INITIALIZERS.get(preset.architecture or "")
+        preset = dataclasses.replace(preset, initializer=initializer)
     for field in dataclasses.fields(preset):
         _check_type(field, getattr(preset, field.name))
     if preset.init_from.endswith(".keras"):
@@ -150,8 +156,8 @@ def resolve(
                     f"{name} does not apply to init_from={preset.init_from}, which brings its own "
                     f"network and weights. Received: {name}={overrides[name]}"
                 )
-        own_layer = overrides.get("layer")
-        preset = dataclasses.replace(preset, architecture=None, natural_steps=None, layer=own_layer)
+        without: dict[str, Any] = dict.fromkeys(_NOT_WITH_A_FILE)
+        preset = dataclasses.replace(preset, **without, layer=overrides.get("layer"))
     return _checked(preset)
 
 
@@ -179,7 +185,7 @@ def natural_start(preset: Preset) -> Preset:
         "fast",
         seed=preset.seed,
         architecture=preset.architecture,
-        initializer=preset.initializer,
+        initializer=preset.initializer or "own",
         image_size=preset.image_size,
         precision=preset.precision,
         max_steps=preset.natural_steps,

@@ -72,6 +72,11 @@ _FAST_WEIGHTS = {
     "align": 0.5,
 }
 _FAST_LAYERS = {"small_cnn": "pool1"}
+# Ascent of the loss finds larger norms than that of the norm, at less than half its cost.
+_FAST_LOSS_SEARCH = ("ig_norm", "ig_sum_norm", "layer_ig_norm")
+# Its own kernels are four times as large as Glorot's; maps and predictions of a network that
+# starts from Glorot's are as steady in a sixth of the steps, on validation images.
+FAST_INITIALIZERS = {"small_cnn": "GN"}
 # Natural training; by data set what was better on validation images than the first line's. The
 # papers' ResNets have no normalization: small batches teach them more an image.
 _FAST_NATURAL = {"batch_size": 128, "max_steps": 1_300, "learning_rate": 1e-3}
@@ -186,17 +191,19 @@ def _fast(dataset: str, objective: str) -> dict:
     table = published.RAR.get(dataset, _GENERIC)
     far = "softplus_beta" in objective_settings(objective)
     natural = objective == "natural"
+    by_loss = objective in _FAST_LOSS_SEARCH
+    share = 0.7 if far else 1.0  # of epsilon
     settings = {
         "norm": "inf",
         "epsilon": table["epsilon"],
         # Few and large: where a step costs less, training sees more images.
         "attack_steps": 5 if objective == "distributional" else 2,
-        "attack_step_size": 0.1 if objective == "distributional" else 0.7 * table["epsilon"],
+        "attack_step_size": 0.1 if objective == "distributional" else share * table["epsilon"],
         "gamma": 1.0,
         "weight": table.get("weights", {}).get(objective, _FAST_WEIGHTS.get(objective)),
         # FAR's path from black to the image is longer than the one inside the ball.
         "ig_steps": 3 if far else 1,
-        "attack_ig_steps": 2 if far else 1,
+        "attack_ig_steps": 2 if far else 0 if by_loss else 1,
         "ig_rule": "midpoint",
         "q": 2.0,
         "layer": _FAST_LAYERS.get(table["architecture"]),

@@ -78,6 +78,19 @@ def test_fast_natural_models_are_those_that_others_start_from():
     assert resolve("gtsrb", "natural").batch_size == 32 < resolve("gtsrb", "madry").batch_size
 
 
+def test_fast_initializers_follow_the_architecture():
+    assert resolve("mnist", "ig_norm").initializer == "GN"
+    assert resolve("folder:photos", "ig_norm").initializer is None
+    assert resolve("folder:photos", "ig_norm", architecture="small_cnn").initializer == "GN"
+    assert resolve("mnist", "ig_norm", architecture="resnet18").initializer is None
+    own = resolve("mnist", "ig_norm", initializer="own")
+    assert own.initializer is None and natural_start(own).initializer is None
+    assert natural_start(resolve("mnist", "aat", initializer="HU")).initializer == "HU"
+    for paper in (resolve("mnist", "ig_norm", "paper"), resolve("mnist", "aat", "paper")):
+        assert paper.initializer is None and natural_start(paper).initializer is None
+    assert resolve("mnist", "ig_norm", init_from="me.keras").initializer is None
+
+
 def test_paper_values_of_far():
     preset = resolve("fashion_mnist", "aat", "paper")
     assert (preset.weight, preset.learning_rate, preset.batch_size) == (1.0, 1e-4, 50)

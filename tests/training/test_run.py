@@ -171,4 +171,4 @@ def test_chunked_presets_train_to_the_same_weights():
 
 def test_resolve_covers_data_sets_without_published_values():
     preset = resolve("folder:/somewhere", "ig_norm")
-    assert (preset.epsilon, preset.attack_step_size) == pytest.approx((8 / 255, 5.6 / 255))
+    assert (preset.epsilon, preset.attack_step_size) == pytest.approx((8 / 255, 8 / 255))
