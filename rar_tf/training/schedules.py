@@ -74,8 +74,8 @@ _FAST_WEIGHTS = {
 _FAST_LAYERS = {"small_cnn": "pool1"}
 # Ascent of the loss finds larger norms than that of the norm, at less than half its cost.
 _FAST_LOSS_SEARCH = ("ig_norm", "ig_sum_norm", "layer_ig_norm")
-# Its own kernels are four times as large as Glorot's; maps and predictions of a network that
-# starts from Glorot's are as steady in a sixth of the steps, on validation images.
+# Its own kernels are up to four times as large as Glorot's. ig_norm from either, 1,500 steps,
+# validation images: AA 62 and 67 %, IN 58 and 67 %, CO .54 and .58.
 FAST_INITIALIZERS = {"small_cnn": "GN"}
 # Natural training; by data set what was better on validation images than the first line's. The
 # papers' ResNets have no normalization: small batches teach them more an image.
@@ -94,8 +94,9 @@ _FAST_NATURAL_OF: dict[str, dict[str, Any]] = {
         "validate_every": 2_000,
     },
 }
-# Some twenty minutes on two cores: both accuracies rise to the end, on validation images.
-_FAST_STEPS = {"small_cnn": 9_000}
+# Some eight minutes on two cores. More steps raise both accuracies and make maps less steady, on
+# validation images: a network that fits well has small gradients of the loss with any map.
+_FAST_STEPS = {"small_cnn": 4_500}
 # Their narrow convolutions are slower in bfloat16 on processors that are fast at it.
 _FAST_FLOAT32 = ("gtsrb_resnet", "flower_resnet")
 
