@@ -94,8 +94,8 @@ _FAST_NATURAL_OF: dict[str, dict[str, Any]] = {
         "validate_every": 2_000,
     },
 }
-# Some eight minutes on two cores. More steps raise both accuracies and make maps less steady, on
-# validation images: a network that fits well has small gradients of the loss with any map.
+# Some eight minutes on two cores. More raise both accuracies and make maps less steady, on
+# validation images.
 _FAST_STEPS = {"small_cnn": 4_500}
 # Their narrow convolutions are slower in bfloat16 on processors that are fast at it.
 _FAST_FLOAT32 = ("gtsrb_resnet", "flower_resnet")
