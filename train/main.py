@@ -63,7 +63,7 @@ flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.
 topic("The objective's settings")
 flags.DEFINE_float("weight", None, "lambda or beta of the objective.")
 flags.DEFINE_integer("ig_steps", None, "m, the quadrature's intervals in the gradient step.")
-flags.DEFINE_integer("attack_ig_steps", None, "m in the attack.")
+flags.DEFINE_integer("attack_ig_steps", None, "m in the attack; 0: it ascends the loss.")
 flags.DEFINE_string("ig_rule", None, "left, right, midpoint, trapezoid or gauss_legendre.")
 flags.DEFINE_integer("chunk", None, "Nodes in memory at once in the gradient step.")
 flags.DEFINE_float("gamma", None, "Price of moving, of distributional.")

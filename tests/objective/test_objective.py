@@ -105,6 +105,15 @@ def test_the_adversary_ascends_the_surrogate_and_not_the_term(setting):
         )
 
 
+def linear():
+    """(classifier, batch, w): two classes, with w the difference of their weights."""
+    random = np.random.default_rng(3)
+    weights = random.normal(size=(6, 2)).astype("float32")
+    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
+    batch = Batch(tf.constant(x), tf.constant(y))
+    return lambda points, training=False: points @ weights, batch, weights[:, 1] - weights[:, 0]
+
+
 @pytest.mark.parametrize("objective", [ig_norm(ig_steps=20), ig_sum_norm(1.0, ig_steps=20)])
 def test_theorem_3_on_a_linear_model(objective):
     """[RAR Thm. 3]: l(x) + max ||IG||_1 = g(-y<w, x> + eps ||w||_1), for IG-NORM.
@@ -114,14 +123,10 @@ def test_theorem_3_on_a_linear_model(objective):
     to the adversarial loss. The maximum is over all corners of the ball: ascent of
     ||IG||_1 alone keeps the signs of its start.
     """
-    random = np.random.default_rng(3)
-    weights = random.normal(size=(6, 2)).astype("float32")
-    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
-    classifier = lambda points, training=False: points @ weights  # noqa: E731
-    batch = Batch(tf.constant(x), tf.constant(y))
+    classifier, batch, w = linear()
+    x, y = batch.image.numpy(), batch.label.numpy()
     corners = 0.2 * np.array(list(itertools.product([-1, 1], repeat=6)), "float32")
     values = [objective(classifier, batch, tf.constant(x + corner)).total for corner in corners]
-    w = weights[:, 1] - weights[:, 0]
     robust = oracles.theorem_3_value(w, x, y, 0.2)
     clean = oracles.theorem_3_value(w, x, y, 0.0)
     expected = robust if objective.base == "clean" else robust + (robust - clean)
@@ -130,12 +135,8 @@ def test_theorem_3_on_a_linear_model(objective):
 
 def test_attacks_reach_the_maximum_of_theorem_3_from_the_right_signs():
     """A start in the orthant of the steepest loss leads each adversary to the maximum."""
-    random = np.random.default_rng(3)
-    weights = random.normal(size=(6, 2)).astype("float32")
-    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
-    classifier = lambda points, training=False: points @ weights  # noqa: E731
-    batch = Batch(tf.constant(x), tf.constant(y))
-    w = weights[:, 1] - weights[:, 0]
+    classifier, batch, w = linear()
+    x, y = batch.image.numpy(), batch.label.numpy()
     orthant = (-0.01 * np.sign(w) * (2 * y - 1)[:, None]).astype("float32")
 
     class RightSigns(LpBall):
@@ -154,13 +155,9 @@ def test_attacks_reach_the_maximum_of_theorem_3_from_the_right_signs():
 
 def test_ascent_of_the_loss_reaches_the_maximum_of_theorem_3_from_any_start():
     """Where ascent of the norm keeps the signs of its start."""
-    random = np.random.default_rng(3)
-    weights = random.normal(size=(6, 2)).astype("float32")
-    x, y = random.random((5, 6)).astype("float32"), np.array([0, 1, 1, 0, 1])
-    classifier = lambda points, training=False: points @ weights  # noqa: E731
-    batch = Batch(tf.constant(x), tf.constant(y))
+    classifier, batch, w = linear()
+    x, y = batch.image.numpy(), batch.label.numpy()
     attack = Attack(LpBall("inf", 0.2, bounds=None), steps=10, step_size=0.05)
-    w = weights[:, 1] - weights[:, 0]
     maximum = oracles.theorem_3_value(w, x, y, 0.2)
     for seed in range(5):
         values = []
