@@ -38,6 +38,8 @@ def command(preset: dict[str, Any]) -> str:
     given = {name: preset[name] for name in names}
     own = json.loads(json.dumps(dataclasses.asdict(plain)))
     given |= {name: value for name, value in preset.items() if value != own[name]}
+    if "initializer" in given:
+        given["initializer"] = given["initializer"] or "own"
     flat = {n: ",".join(map(str, v)) if isinstance(v, list) else v for n, v in given.items()}
     return " ".join(
         ["python -m train.main", *(f"--{name}={value}" for name, value in flat.items())]
@@ -49,16 +51,17 @@ def main(argv):
     del argv
     logging.set_verbosity(logging.INFO)
     run, root = Workdir(pathlib.Path(FLAGS.run)), pathlib.Path(FLAGS.output)
-    if not run.model.is_file():
-        raise SystemExit(f"--run must be the workdir of a finished run. Received: {run.root}")
     known = Provenance.of(run.model)
-    preset = known.preset or {}
+    preset = known.preset
+    if not run.model.is_file() or preset is None:
+        raise SystemExit(f"--run must be the workdir of a finished run. Received: {run.root}")
     training = {"command": command(preset), "machine": str(hardware())}
     seconds = pathlib.Path(FLAGS.seconds or run.root.with_name("seconds.json"))
     if seconds.is_file():
         minutes = json.loads(seconds.read_text())["seconds"] / 60
         training["minutes"] = f"{minutes:.1f}, natural start and validations included"
-    known = dataclasses.replace(known, training=training)
+    # The run's validation was of weights that were not rounded.
+    known = dataclasses.replace(known, training=training, validation=None)
     classifier, name = load_classifier(run.model), f"{preset['dataset']}/{preset['objective']}"
     zoo.save(classifier, root / name, model_card(classifier, provenance=known))
     rounded = zoo.load(name, root=root)
@@ -71,8 +74,7 @@ def main(argv):
         output=run.root / "eval" / f"zoo-{FLAGS.protocol}",
         model_info={"file": f"{name} of the zoo", "preset": preset},
     )
-    # The run's validation was of weights that were not rounded.
-    known = dataclasses.replace(known, report=report, validation=None)
+    known = dataclasses.replace(known, report=report)
     zoo.save(rounded, root / name, model_card(rounded, provenance=known))
     print(f"zoo: {root / name}; {(root / name / 'weights.npz').stat().st_size / 2**20:.2f} MiB")
 

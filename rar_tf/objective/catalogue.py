@@ -36,7 +36,7 @@ def ig_norm(
       size: s in place of the norm, attribution [B, ...] -> [B]  [RAR eq. 4].
       ig_steps: m of the gradient step.
       attack_ig_steps: m of the attack. With 0 it ascends l(x_adv) instead: l(x_adv) - l(x)
-        is a lower bound of the norm (completeness), costs less than half, and on robust models
+        is a lower bound of the norm (completeness), costs half or less, and on robust models
         its ascent meets larger norms than that of the norm itself, whose maximum next to a
         random start keeps the start's signs.
       ig_rule: quadrature rule of both ("right" is the original's).

@@ -86,3 +86,5 @@ def test_the_command_of_a_card_is_the_runs():
         "python -m train.main --dataset=gtsrb --objective=ig_norm --schedule=fast --seed=3 "
         "--max_steps=50 --image_size=40,32"
     )
+    own = resolve("mnist", "ig_norm", initializer="own")
+    assert command(json.loads(to_json(own))).endswith("--seed=0 --initializer=own")
