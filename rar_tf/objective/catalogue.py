@@ -28,6 +28,7 @@ def ig_norm(
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
     chunk: int | None = None,
+    completeness: bool = False,
 ) -> Objective:
     """`l(x) + lambda max ||IG(x, x_adv)||_1`  [RAR sec. 4, IG-NORM].
 
@@ -41,8 +42,12 @@ def ig_norm(
         random start keeps the start's signs.
       ig_rule: quadrature rule of both ("right" is the original's).
       chunk: nodes held in memory at once; None for all.
+      completeness: in the gradient step take ||IG||_1 = sum_i IG_i + 2 sum_i max(-IG_i, 0) with
+        the sum as it is, l(x_adv) - l(x), and only the rest by quadrature: no change of the
+        loss hides between a few nodes. With lambda = 1 the training loss is l(x_adv) and twice
+        what pulls against its change.
     """
-    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk)
+    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness)
 
 
 def ig_sum_norm(
@@ -53,24 +58,42 @@ def ig_sum_norm(
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
     chunk: int | None = None,
+    completeness: bool = False,
 ) -> Objective:
     """`max { l(x_adv) + beta ||IG(x, x_adv)||_1 }`  [RAR sec. 4, IG-SUM-NORM].
 
     Args:
       weight: beta.
-      size, ig_steps, attack_ig_steps, ig_rule, chunk: as in `ig_norm`.
+      size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness: as in `ig_norm`.
     """
-    return _sized("adversarial", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk)
+    return _sized(
+        "adversarial", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness
+    )
 
 
-def _sized(base, weight, size, ig_steps, attack_ig_steps, rule, chunk):
+def _sized(base, weight, size, ig_steps, attack_ig_steps, rule, chunk, completeness):
     """s(IG(x, x_adv)) on either base; only the plain sum has a gradient at x_adv = x."""
 
-    def term(steps):
+    def term(steps, size=size):
         return terms.loss_attribution(size, steps=steps, rule=rule, chunk=chunk)
 
-    flat = base == "clean" and size is not sizes.total
-    return Objective(base, term(ig_steps), weight, **_search(term, attack_ig_steps, flat))
+    return Objective(
+        base,
+        term(ig_steps, _rest(size) if completeness else size),
+        weight,
+        completeness,
+        **_search(term, attack_ig_steps, base == "clean" and size is not sizes.total),
+    )
+
+
+def _rest(size):
+    """What a size has beside the sum of the attribution."""
+    if size is not sizes.l1:
+        raise ValueError(
+            "completeness=True corrects the 1-norm alone. Received: "
+            f"size={getattr(size, '__name__', size)}"
+        )
+    return sizes.against
 
 
 def _search(term, nodes, flat):
@@ -108,20 +131,27 @@ def layer_ig_norm(
     ig_steps: int = 50,
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
+    completeness: bool = False,
 ) -> Objective:
     """`l(x) + lambda max ||IG_h(x, x_adv)||_1` at a hidden layer h  [RAR eq. 2-4].
 
     Args:
       weight: lambda.
       layer: name of a layer of the (Functional) classifier.
-      size, ig_steps, attack_ig_steps, ig_rule: as in `ig_norm`.
+      size, ig_steps, attack_ig_steps, ig_rule, completeness: as in `ig_norm`.
     """
 
-    def term(steps):
+    def term(steps, size=size):
         return terms.layer_loss_attribution(size, layer, steps=steps, rule=ig_rule)
 
-    search = _search(term, attack_ig_steps, size is not sizes.total)
-    return Objective("clean", term(ig_steps), weight, layers=(layer,), **search)
+    return Objective(
+        "clean",
+        term(ig_steps, _rest(size) if completeness else size),
+        weight,
+        completeness,
+        layers=(layer,),
+        **_search(term, attack_ig_steps, size is not sizes.total),
+    )
 
 
 def distributional(
@@ -132,6 +162,7 @@ def distributional(
     attack_ig_steps: int = 10,
     ig_rule: str = "midpoint",
     chunk: int | None = None,
+    completeness: bool = False,
 ) -> Objective:
     """`l(z) + lambda sup_{z'} { d_IG(z, z') - gamma c(z, z') }`  [RAR eq. 7].
 
@@ -142,9 +173,9 @@ def distributional(
     Args:
       weight: lambda.
       size: s of d_IG(z, z') = s(IG(z, z')).
-      ig_steps, attack_ig_steps, ig_rule, chunk: as in `ig_norm`.
+      ig_steps, attack_ig_steps, ig_rule, chunk, completeness: as in `ig_norm`.
     """
-    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk)
+    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness)
 
 
 def far(

@@ -49,6 +49,8 @@ class Objective:
         max { l(x_adv) + weight * term }.
       term: what training adds; None for the loss alone.
       weight: lambda (clean) or beta (adversarial), >= 0.
+      completeness: the term is without the sum of the attribution, for which the change of the
+        loss is put in, l(x_adv) - l(x), with its training mode (dropout, batch statistics).
       search: a cheaper surrogate of the term for the adversary; None takes the term.
       search_loss: the adversary ascends l(x_adv) alone, neither term nor search.
       prepare: (classifier, batch) -> batch, what the adversary computes once an attack.
@@ -64,6 +66,7 @@ class Objective:
     base: str = "clean"
     term: Term | None = None
     weight: float = 0.0
+    completeness: bool = False
     search: Term | None = None
     search_loss: bool = False
     prepare: Callable[[keras.Model, Batch], Batch] | None = None
@@ -118,12 +121,15 @@ class Objective:
         Returns:
           Parts, per example.
         """
-        point = batch.image if self.base == "clean" else x_adv
-        logits = classifier(point, training=training)
+        ends = (batch.image, x_adv) if self.base == "clean" else (x_adv, batch.image)
+        logits = classifier(ends[0], training=training)
         loss = cross_entropy(logits, batch.label)
         if self.term is None or self.weight == 0:
             return Parts(loss, loss, tf.zeros_like(loss), logits)
         term = _per_example(self.term(classifier, batch, x_adv))
+        if self.completeness:
+            other = cross_entropy(classifier(ends[1], training=training), batch.label)
+            term += other - loss if self.base == "clean" else loss - other
         return Parts(loss + self.weight * term, loss, term, logits)
 
 

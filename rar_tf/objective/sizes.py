@@ -21,6 +21,11 @@ def total(attribution: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(_flat(attribution), -1)
 
 
+def against(attribution: tf.Tensor) -> tf.Tensor:
+    """2 sum_i max(-a_i, 0) = ||a||_1 - sum_i a_i: what pulls against the change of the output."""
+    return 2 * tf.reduce_sum(tf.nn.relu(-_flat(attribution)), -1)
+
+
 def abs_total(attribution: tf.Tensor) -> tf.Tensor:
     """|sum_i a_i|, by completeness the size of the change of the output [RAR Prop. 3]."""
     return tf.abs(total(attribution))

@@ -38,6 +38,7 @@ class Preset:
       weight: lambda or beta of the objective.
       ig_steps, attack_ig_steps, ig_rule: quadrature in the gradient step and the attack, which
         with 0 nodes ascends the loss instead.
+      completeness: whether the gradient step gives its norm what the quadrature misses.
       chunk: nodes in memory at once in the gradient step; None for all.
       q: of "input_gradient".
       layer: of "layer_ig_norm".
@@ -80,6 +81,7 @@ class Preset:
     ig_steps: int | None = None
     attack_ig_steps: int | None = None
     ig_rule: str | None = None
+    completeness: bool | None = None
     chunk: int | None = None
     q: float | None = None
     layer: str | None = None
@@ -258,7 +260,7 @@ def _check_type(field, value):
     parts = value if isinstance(value, tuple) else ()
     if (
         not isinstance(value, tuple(plain))
-        or isinstance(value, bool)
+        or (isinstance(value, bool) and bool not in plain)
         or not all(isinstance(part, (int, float)) for part in parts)
     ):
         wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in plain)

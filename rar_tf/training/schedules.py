@@ -14,16 +14,17 @@ _ATTACK_SETTINGS = dict.fromkeys(CATALOGUE, _BALL) | {
     "input_gradient": (),
     "distributional": ("gamma", "attack_steps", "attack_step_size"),
 }
+_SIZED_SETTINGS = ("weight", *_QUADRATURE, "completeness")
 _FAR_SETTINGS = ("weight", *_QUADRATURE, "softplus_beta")
 OBJECTIVE_SETTINGS = {
     "natural": (),
     "madry": (),
-    "ig_norm": ("weight", *_QUADRATURE),
-    "ig_sum_norm": ("weight", *_QUADRATURE),
+    "ig_norm": _SIZED_SETTINGS,
+    "ig_sum_norm": _SIZED_SETTINGS,
     "input_gradient": ("weight", "q"),
     "loss_output": ("weight",),
-    "layer_ig_norm": ("weight", *_QUADRATURE, "layer"),
-    "distributional": ("weight", *_QUADRATURE),
+    "layer_ig_norm": (*_SIZED_SETTINGS, "layer"),
+    "distributional": _SIZED_SETTINGS,
     "far": (*_FAR_SETTINGS, "attribution", "dissimilarity"),
     "adv_far": (*_FAR_SETTINGS, "attribution", "dissimilarity"),
     "aat": _FAR_SETTINGS,
@@ -133,6 +134,7 @@ def _rar(dataset: str, objective: str) -> dict:
                 "norm": "inf",
                 "ig_steps": 50,
                 "ig_rule": "right",
+                "completeness": False,
                 "weight": table["weights"].get(objective),
             },
         ),
@@ -206,6 +208,7 @@ def _fast(dataset: str, objective: str) -> dict:
         "ig_steps": 3 if far else 1,
         "attack_ig_steps": 2 if far else 0 if by_loss else 1,
         "ig_rule": "midpoint",
+        "completeness": True,
         "q": 2.0,
         "layer": _FAST_LAYERS.get(table["architecture"]),
         "attribution": "integrated_gradients",

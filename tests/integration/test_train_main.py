@@ -99,7 +99,10 @@ def test_errors_are_one_sentence_and_exit_non_zero(dataset, tmp_path, flags, mes
 def test_help_reads_well(tmp_path):
     run = main("--help", cwd=tmp_path)
     assert run.stdout.startswith("Trains an attribution-robust classifier.")
-    settings = [f"--{field.name}" for field in dataclasses.fields(Preset)]
+    settings = [
+        f"--[no]{field.name}" if "bool" in str(field.type) else f"--{field.name}"
+        for field in dataclasses.fields(Preset)
+    ]
     for flag in (
         *settings,
         "--objective",

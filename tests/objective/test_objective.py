@@ -59,6 +59,42 @@ def test_total_with_weight_one_is_madry(setting):
     np.testing.assert_allclose(summed, madry()(classifier, batch, x_adv).total, atol=2e-3)
 
 
+@pytest.mark.parametrize("constructor", [ig_norm, ig_sum_norm])
+def test_completeness_takes_the_sum_as_it_is(setting, constructor):
+    """||IG||_1 = l(x_adv) - l(x) + 2 sum max(-IG, 0), with any nodes."""
+    classifier, batch, x_adv = setting
+    few = constructor(0.7, ig_steps=3, completeness=True)(classifier, batch, x_adv)
+    change = losses(classifier, batch, x_adv) - losses(classifier, batch, batch.image)
+    against = terms.loss_attribution(
+        lambda a: tf.reduce_sum(tf.maximum(-a, 0), [1, 2, 3]), steps=3, rule="midpoint"
+    )
+    expected = change + 2 * against(classifier, batch, x_adv)
+    np.testing.assert_allclose(few.term, expected, rtol=1e-5)
+    base = batch.image if constructor is ig_norm else x_adv
+    np.testing.assert_allclose(few.loss, losses(classifier, batch, base), rtol=1e-6)
+    np.testing.assert_allclose(few.total, few.loss + 0.7 * few.term, rtol=1e-6)
+    limit, plain = (
+        constructor(0.7, ig_steps=1000, completeness=given)(classifier, batch, x_adv).term
+        for given in (True, False)
+    )
+    np.testing.assert_allclose(limit, plain, rtol=1e-3)
+
+
+def test_completeness_with_weight_one_is_the_adversarial_loss_and_what_pulls_against_it(setting):
+    classifier, batch, x_adv = setting
+    total = ig_norm(ig_steps=1, completeness=True)(classifier, batch, x_adv).total
+    against = terms.loss_attribution(sizes.against, steps=1, rule="midpoint")
+    expected = losses(classifier, batch, x_adv) + against(classifier, batch, x_adv)
+    np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+def test_completeness_needs_the_norm():
+    message = "completeness=True corrects the 1-norm alone. Received: size=abs_total"
+    for constructor in (ig_norm, ig_sum_norm, distributional):
+        with pytest.raises(ValueError, match=message):
+            constructor(size=sizes.abs_total, completeness=True)
+
+
 def test_size_of_ones_own(setting):
     """Twice the norm is twice the term, and as flat at x."""
     classifier, batch, x_adv = setting

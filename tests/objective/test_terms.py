@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.attack import Attack, LpBall
-from rar_tf.attribution import integrated_gradients, label_logit
+from rar_tf.attribution import (
+    integrated_gradients,
+    label_logit,
+    label_loss,
+    layer_integrated_gradients,
+)
 from rar_tf.objective import Batch, aat, adv_aat, align, far, igr, layer_ig_norm, terms
 from rar_tf.training import RobustModel
 
@@ -191,3 +196,14 @@ def test_errors():
     both = keras.Model(image, keras.layers.Add()([left, keras.layers.Dense(3)(flatten)]))
     with pytest.raises(ValueError, match="must depend on the image through layer='left' alone"):
         layer_ig_norm(layer="left")(both, BATCH, tf.constant(X_ADV))
+
+
+def test_completeness_at_a_layer():
+    """||IG_h||_1 of few nodes, corrected: l(x_adv) - l(x) and twice what pulls against it."""
+    model = relu_network()
+    layer = model.layers[2].name
+    found = layer_integrated_gradients(model, layer, X_ADV, Y, baseline=X, steps=2).numpy()
+    change = label_loss(model)(X_ADV, Y) - label_loss(model)(X, Y)
+    expected = change + 2 * np.maximum(-found, 0).sum(1)
+    objective = layer_ig_norm(layer=layer, ig_steps=2, completeness=True)
+    np.testing.assert_allclose(objective(model, BATCH, X_ADV).term, expected, rtol=1e-5)

@@ -48,7 +48,11 @@ def test_a_madry_step_is_a_forward_and_a_backward_pass():
 @pytest.mark.parametrize(("steps", "nodes", "search_nodes"), [(5, 3, 1), (2, 4, 3)])
 def test_ig_norm_differentiates_each_node_twice(steps, nodes, search_nodes):
     attack, gradient = cost(
-        "ig_norm", attack_steps=steps, ig_steps=nodes, attack_ig_steps=search_nodes
+        "ig_norm",
+        attack_steps=steps,
+        ig_steps=nodes,
+        attack_ig_steps=search_nodes,
+        completeness=False,
     )
     # The weighted mean over the nodes is a product, so is its derivative, and so is the
     # second derivative of the softmax.
@@ -61,6 +65,15 @@ def test_ascent_of_the_loss_costs_as_madrys():
     attack, gradient = cost("ig_norm", attack_steps=5, attack_ig_steps=0)
     assert attack == 5 * 2 * CNN
     assert gradient == cost("ig_norm", attack_steps=5, attack_ig_steps=3)[1]
+
+
+@pytest.mark.parametrize("objective", ["ig_norm", "ig_sum_norm"])
+def test_completeness_costs_a_pass_at_the_other_end(objective):
+    (attack, without), (same, gradient) = (
+        cost(objective, completeness=given) for given in (False, True)
+    )
+    assert attack == same
+    assert gradient == without + 3 * CNN - CONV1
 
 
 def test_chunks_recompute_their_nodes():
