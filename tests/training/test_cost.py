@@ -67,13 +67,17 @@ def test_ascent_of_the_loss_costs_as_madrys():
     assert gradient == cost("ig_norm", attack_steps=5, attack_ig_steps=3)[1]
 
 
-@pytest.mark.parametrize("objective", ["ig_norm", "ig_sum_norm"])
-def test_completeness_costs_a_pass_at_the_other_end(objective):
+@pytest.mark.parametrize(
+    ("objective", "weight", "cancels"),
+    [("ig_norm", 1.0, 1), ("ig_norm", 0.5, 0), ("ig_sum_norm", 1.0, 0)],
+)
+def test_completeness_costs_a_pass_at_the_other_end(objective, weight, cancels):
+    """With lambda = 1 the loss at x cancels, and is not differentiated."""
     (attack, without), (same, gradient) = (
-        cost(objective, completeness=given) for given in (False, True)
+        cost(objective, weight=weight, completeness=given) for given in (False, True)
     )
     assert attack == same
-    assert gradient == without + 3 * CNN - CONV1
+    assert gradient == without + (1 - cancels) * (3 * CNN - CONV1) + cancels * CNN
 
 
 def test_chunks_recompute_their_nodes():
