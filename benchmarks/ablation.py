@@ -1,13 +1,13 @@
-"""What a setting does to the four numbers, on validation images: how presets are chosen.
+"""What a setting does to the four numbers, on validation images: why presets are what they are.
 
-    python -m benchmarks.sweep --model=ig_norm --model=ig_norm,weight=0.6,max_steps=8000
+    python -m benchmarks.ablation --model=ig_norm --model=ig_norm,weight=0.6,max_steps=8000
 
 Each --model is an objective and settings of its fast preset. Trains it, those of the
 same natural start from the same natural model, and measures it on images held out from training:
 NA and AA (the protocol's PGD) on --accuracy_examples, IN and CO by the default attack on
 --num_examples. Writes a row a model to OUTPUT.json as they come (the same command goes on), then
 all rows there are as OUTPUT.md and the frontier, NA against CO, as OUTPUT.png. The test images
-are not touched. The minutes are those of the robust training and its validations, without the
+are not touched. The seconds are those of the robust training and its validations, without the
 natural start.
 """
 
@@ -28,8 +28,8 @@ from rar_tf.training import natural_start, resolve, train_in, workdir_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("model", [], "OBJECTIVE,NAME=VALUE,... of each; none: only the table.")
-flags.DEFINE_string("root", "runs/sweep", "Folder of the runs.")
-flags.DEFINE_string("output", "benchmarks/sweep", "Stem of the files written.")
+flags.DEFINE_string("root", "runs/ablation", "Folder of the runs.")
+flags.DEFINE_string("output", "benchmarks/ablation", "Stem of the files written.")
 flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_string("protocol", "rar", "rar or far.")
@@ -76,7 +76,7 @@ def measure(text: str, data: datasets.ImageData) -> dict:
 def table(rows: list[dict]) -> str:
     """Markdown: a line a model."""
     lines = [
-        "| model | minutes | NA | AA | IN [95%] | CO [95%] | images |",
+        "| setting | seconds | NA | AA | IN [95%] | CO [95%] | images |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -91,7 +91,7 @@ def table(rows: list[dict]) -> str:
             )
         ]
         lines.append(
-            f"| `{row['model']}` | {row['minutes']:.1f} | {natural:.2f} | {pgd:.2f} | "
+            f"| `{row['model']}` | {60 * row['minutes']:.0f} | {natural:.2f} | {pgd:.2f} | "
             f"{' | '.join(cells)} | {row['attacked']} |"
         )
     return "\n".join(lines)
@@ -144,7 +144,7 @@ def main(argv):
         write_atomically(store, json.dumps(content, indent=1).encode())
     text = table(rows)
     stem.with_suffix(".md").write_text(
-        f"`python -m benchmarks.sweep --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, "
+        f"`python -m benchmarks.ablation --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, "
         f"seed {FLAGS.seed}, validation images ({FLAGS.accuracy_examples} of NA and AA), on "
         f"{hardware()}.\n\n{text}\n"
     )

@@ -1,0 +1,51 @@
+"""benchmarks.ablation: validation images alone, rows that stay, a table and a picture."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+MODEL = "madry,architecture=small_cnn,batch_size=16,max_steps=40,natural_steps=40,precision=float32"
+
+
+@pytest.mark.slow
+def test_rows_are_of_validation_images_and_stay(tmp_path):
+    """Dark and bright squares, whose test labels are all wrong: nothing reads them."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for name, count in (("train", 64), ("validation", 32), ("test", 32)):
+        labels = np.arange(count) % 2
+        images = random.integers(0, 60, (count, 8, 8)) + 190 * labels[:, None, None]
+        arrays[f"{name}_images"] = images.astype("uint8")
+        arrays[f"{name}_labels"] = 1 - labels if name == "test" else labels
+    np.savez(tmp_path / "mine.npz", **arrays)
+    command = [sys.executable, "-m", "benchmarks.ablation", f"--dataset=npz:{tmp_path}/mine.npz"]
+    command += ["--root=runs", "--output=table", "--num_examples=4"]
+
+    def rows(*models):
+        subprocess.run(
+            [*command, *(f"--model={model}" for model in models)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=True,
+            timeout=300,
+        )
+        return json.loads((tmp_path / "table.json").read_text())["rows"]
+
+    (first,) = rows(MODEL)
+    assert first["accuracies"] == [1.0, 1.0] and first["attacked"] == 4
+    assert first["accuracy_examples"] == 32
+    again, second = rows(MODEL, f"{MODEL},ema=0.9")
+    assert again == first and second["preset"]["ema"] == 0.9
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines[-2:]] == [
+        f"`{MODEL}`",
+        f"`{MODEL},ema=0.9`",
+    ]
+    assert f"| {60 * first['minutes']:.0f} | 100.00 | 100.00 |" in lines[-2]
+    assert (tmp_path / "table.png").stat().st_size > 10_000
