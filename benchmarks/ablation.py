@@ -34,7 +34,7 @@ flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_string("protocol", "rar", "rar or far.")
 flags.DEFINE_integer("num_examples", 100, "Validation images whose maps are attacked.")
-flags.DEFINE_integer("accuracy_examples", 2000, "Validation images of the accuracies.")
+flags.DEFINE_integer("accuracy_examples", 5000, "Validation images of the accuracies.")
 flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
 
 
@@ -76,8 +76,8 @@ def measure(text: str, data: datasets.ImageData) -> dict:
 def table(rows: list[dict]) -> str:
     """Markdown: a line a model."""
     lines = [
-        "| setting | seconds | NA | AA | IN [95%] | CO [95%] | images |",
-        "|---|---|---|---|---|---|---|",
+        "| setting | seconds | NA | AA | of | IN [95%] | CO [95%] | of |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         natural, pgd = (100 * value for value in row["accuracies"])
@@ -92,7 +92,7 @@ def table(rows: list[dict]) -> str:
         ]
         lines.append(
             f"| `{row['model']}` | {60 * row['minutes']:.0f} | {natural:.2f} | {pgd:.2f} | "
-            f"{' | '.join(cells)} | {row['attacked']} |"
+            f"{row['accuracy_examples']} | {' | '.join(cells)} | {row['attacked']} |"
         )
     return "\n".join(lines)
 
@@ -145,8 +145,7 @@ def main(argv):
     text = table(rows)
     stem.with_suffix(".md").write_text(
         f"`python -m benchmarks.ablation --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, "
-        f"seed {FLAGS.seed}, validation images ({FLAGS.accuracy_examples} of NA and AA), on "
-        f"{hardware()}.\n\n{text}\n"
+        f"seed {FLAGS.seed}, validation images (of: how many), on {hardware()}.\n\n{text}\n"
     )
     draw(rows, stem.with_suffix(".png"))
     print(text)

@@ -47,5 +47,5 @@ def test_rows_are_of_validation_images_and_stay(tmp_path):
         f"`{MODEL}`",
         f"`{MODEL},ema=0.9`",
     ]
-    assert f"| {60 * first['minutes']:.0f} | 100.00 | 100.00 |" in lines[-2]
+    assert f"| {60 * first['minutes']:.0f} | 100.00 | 100.00 | 32 |" in lines[-2]
     assert (tmp_path / "table.png").stat().st_size > 10_000
