@@ -76,10 +76,10 @@ def measure(text: str, data: datasets.ImageData) -> dict:
 def table(rows: list[dict]) -> str:
     """Markdown: a line a model."""
     lines = [
-        "| setting | seconds | NA | AA | of | IN [95%] | CO [95%] | of |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | setting | seconds | NA | AA | of | IN [95%] | CO [95%] | of |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         natural, pgd = (100 * value for value in row["accuracies"])
         cells = [
             "{} [{}, {}]".format(
@@ -91,40 +91,39 @@ def table(rows: list[dict]) -> str:
             )
         ]
         lines.append(
-            f"| `{row['model']}` | {60 * row['minutes']:.0f} | {natural:.2f} | {pgd:.2f} | "
-            f"{row['accuracy_examples']} | {' | '.join(cells)} | {row['attacked']} |"
+            f"| {number} | `{row['model']}` | {60 * row['minutes']:.0f} | {natural:.2f} | "
+            f"{pgd:.2f} | {row['accuracy_examples']} | {' | '.join(cells)} | {row['attacked']} |"
         )
     return "\n".join(lines)
 
 
 def draw(rows: list[dict], path: pathlib.Path) -> None:
-    """NA against CO and against AA; a colour an objective, the published values hollow."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    by_kendall, by_pgd = figure.subplots(1, 2)
+    """NA against CO, IN and AA by the table's numbers; a colour an objective, published hollow."""
+    figure = Figure(figsize=(13, 4.8), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
     colours = ("#4477aa", "#cc6677", "#228833", "#aa8800", "#aa3377", "#44aaaa")
     names = list(dict.fromkeys(row["preset"]["objective"] for row in rows))
-    for name, colour in zip(names, colours * len(names), strict=False):
-        published = PUBLISHED.get((FLAGS.protocol, FLAGS.dataset, name))
-        mine = [row for row in rows if row["preset"]["objective"] == name]
-        natural = [100 * row["accuracies"][0] for row in mine]
-        columns = (
-            [row["metrics"]["kendall"]["mean"] for row in mine],
-            [100 * row["accuracies"][1] for row in mine],
-        )
-        for axis, values, place in zip((by_kendall, by_pgd), columns, (3, 1), strict=True):
-            axis.plot(values, natural, "o", color=colour, label=name)
-            for x, y, row in zip(values, natural, mine, strict=True):
-                label = row["model"].partition(",")[2].replace(",", "\n")
-                axis.annotate(label, (x, y), (4, -3), textcoords="offset points", fontsize=6)
-            if published:
+    columns = (
+        ("CO: Kendall's tau", 3, lambda row: row["metrics"]["kendall"]["mean"]),
+        ("IN: top-k intersection (%)", 2, lambda row: 100 * row["metrics"]["top_k"]["mean"]),
+        ("AA: PGD accuracy (%)", 1, lambda row: 100 * row["accuracies"][1]),
+    )
+    for axis, (label, place, value) in zip(axes, columns, strict=True):
+        for name, colour in zip(names, colours * len(names), strict=False):
+            for number, row in enumerate(rows, 1):
+                if row["preset"]["objective"] != name:
+                    continue
+                point = value(row), 100 * row["accuracies"][0]
+                axis.plot(*point, "o", color=colour, markersize=4)
+                axis.annotate(str(number), point, (4, -2), textcoords="offset points", fontsize=7)
+            axis.plot([], [], "o", color=colour, label=name)
+            if published := PUBLISHED.get((FLAGS.protocol, FLAGS.dataset, name)):
                 known = float(published[place]), float(published[0])
                 axis.plot(*known, "s", color=colour, fillstyle="none", label=f"{name}, published")
-    by_kendall.set_xlabel("CO: Kendall's tau")
-    by_pgd.set_xlabel("AA: PGD accuracy (%)")
-    for axis in (by_kendall, by_pgd):
-        axis.set_ylabel("NA: natural accuracy (%), validation images")
+        axis.set_xlabel(label)
         axis.spines[["top", "right"]].set_visible(False)
-    by_kendall.legend(frameon=False, fontsize=8)
+    axes[0].set_ylabel("NA: natural accuracy (%), validation images")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     figure.savefig(path, dpi=130)
 
 
@@ -144,8 +143,9 @@ def main(argv):
         write_atomically(store, json.dumps(content, indent=1).encode())
     text = table(rows)
     stem.with_suffix(".md").write_text(
-        f"`python -m benchmarks.ablation --protocol={FLAGS.protocol} --model=...`, {FLAGS.dataset}, "
-        f"seed {FLAGS.seed}, validation images (of: how many), on {hardware()}.\n\n{text}\n"
+        f"`python -m benchmarks.ablation --protocol={FLAGS.protocol} --model=SETTING ...`, "
+        f"{FLAGS.dataset}, seed {FLAGS.seed}, validation images (of: how many), on "
+        f"{hardware()}.\n\n{text}\n"
     )
     draw(rows, stem.with_suffix(".png"))
     print(text)
