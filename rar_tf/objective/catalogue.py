@@ -47,7 +47,8 @@ def ig_norm(
         loss hides between a few nodes. With lambda = 1 the training loss is l(x_adv) and twice
         what pulls against its change.
     """
-    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness)
+    term = _at_pixels(ig_rule, chunk)
+    return _sized("clean", weight, term, size, ig_steps, attack_ig_steps, completeness)
 
 
 def ig_sum_norm(
@@ -66,41 +67,23 @@ def ig_sum_norm(
       weight: beta.
       size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness: as in `ig_norm`.
     """
-    return _sized(
-        "adversarial", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness
-    )
+    term = _at_pixels(ig_rule, chunk)
+    return _sized("adversarial", weight, term, size, ig_steps, attack_ig_steps, completeness)
 
 
-def _sized(base, weight, size, ig_steps, attack_ig_steps, rule, chunk, completeness):
-    """s(IG(x, x_adv)) on either base; only the plain sum has a gradient at x_adv = x."""
-
-    def term(steps, size=size):
-        return terms.loss_attribution(size, steps=steps, rule=rule, chunk=chunk)
-
-    return Objective(
-        base,
-        term(ig_steps, _rest(size) if completeness else size),
-        weight,
-        completeness,
-        **_search(term, attack_ig_steps, base == "clean" and size is not sizes.total),
-    )
+def _at_pixels(rule, chunk):
+    return lambda size, steps: terms.loss_attribution(size, steps=steps, rule=rule, chunk=chunk)
 
 
-def _rest(size):
-    """What a size has beside the sum of the attribution."""
-    if size is not sizes.l1:
-        raise ValueError(
-            "completeness=True corrects the 1-norm alone. Received: "
-            f"size={getattr(size, '__name__', size)}"
-        )
-    return sizes.against
-
-
-def _search(term, nodes, flat):
-    """What the adversary ascends: the term with so many nodes, or with none the loss."""
-    if nodes == 0:
-        return {"search_loss": True}
-    return {"search": term(nodes), "flat_at_x": flat}
+def _sized(base, weight, term, size, ig_steps, attack_ig_steps, completeness, **options):
+    """s(IG) on either base; `term` makes one of a size and nodes."""
+    options |= {"completeness": completeness, "search_loss": attack_ig_steps == 0}
+    if attack_ig_steps:
+        # Only the plain sum has a gradient at x_adv = x.
+        flat = base == "clean" and size is not sizes.total
+        options |= {"search": term(size, attack_ig_steps), "flat_at_x": flat}
+    rest = sizes.beside_the_sum(size) if completeness else size
+    return Objective(base, term(rest, ig_steps), weight, **options)
 
 
 def input_gradient(weight: float = 0.1, *, q: float = 2.0) -> Objective:
@@ -141,17 +124,11 @@ def layer_ig_norm(
       size, ig_steps, attack_ig_steps, ig_rule, completeness: as in `ig_norm`.
     """
 
-    def term(steps, size=size):
+    def term(size, steps):
         return terms.layer_loss_attribution(size, layer, steps=steps, rule=ig_rule)
 
-    return Objective(
-        "clean",
-        term(ig_steps, _rest(size) if completeness else size),
-        weight,
-        completeness,
-        layers=(layer,),
-        **_search(term, attack_ig_steps, size is not sizes.total),
-    )
+    counts = (ig_steps, attack_ig_steps)
+    return _sized("clean", weight, term, size, *counts, completeness, layers=(layer,))
 
 
 def distributional(
@@ -175,7 +152,8 @@ def distributional(
       size: s of d_IG(z, z') = s(IG(z, z')).
       ig_steps, attack_ig_steps, ig_rule, chunk, completeness: as in `ig_norm`.
     """
-    return _sized("clean", weight, size, ig_steps, attack_ig_steps, ig_rule, chunk, completeness)
+    term = _at_pixels(ig_rule, chunk)
+    return _sized("clean", weight, term, size, ig_steps, attack_ig_steps, completeness)
 
 
 def far(

@@ -26,6 +26,18 @@ def against(attribution: tf.Tensor) -> tf.Tensor:
     return 2 * tf.reduce_sum(tf.nn.relu(-_flat(attribution)), -1)
 
 
+def beside_the_sum(size: SizeFn) -> SizeFn:
+    """What a size has beside the sum of the attribution: `against` of `l1`.
+
+    Raises:
+      ValueError: another size, of which the sum is no part.
+    """
+    if size is not l1:
+        name = getattr(size, "__name__", size)
+        raise ValueError(f"completeness=True corrects the 1-norm alone. Received: size={name}")
+    return against
+
+
 def abs_total(attribution: tf.Tensor) -> tf.Tensor:
     """|sum_i a_i|, by completeness the size of the change of the output [RAR Prop. 3]."""
     return tf.abs(total(attribution))
