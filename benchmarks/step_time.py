@@ -178,6 +178,7 @@ def main(argv):
         rows.append({"settings": line, **json.loads(done.stdout.strip().splitlines()[-1])})
         content = {"hardware": hardware(), "versions": versions(), "rows": rows}
         write_atomically(store, json.dumps(content, indent=1).encode())
+    rows = [row for line in settings() for row in rows if row["settings"] == line]
     text = table(rows)
     stem.with_suffix(".md").write_text(
         f"`python -m benchmarks.step_time --output={stem}`, {FLAGS.rounds} steps a line, on "
