@@ -32,7 +32,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("root", "runs/time_to_quality", "Folder of the runs and of their rows.")
 flags.DEFINE_list("objectives", ["madry", "ig_norm", "ig_sum_norm"], "Which.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "One run each.")
-flags.DEFINE_integer("num_examples", 1200, "Test images whose maps are attacked, the correctly classified.")
+flags.DEFINE_integer("num_examples", 1200, "Test images; maps of those it has right.")
 flags.DEFINE_integer("max_steps", None, "Optimizer steps; default the preset's.")
 flags.DEFINE_bool("table", False, "Only print the table.")
 
