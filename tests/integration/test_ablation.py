@@ -14,7 +14,7 @@ from cli.settings import settings
 from rar_tf.training import resolve
 
 ROOT = pathlib.Path(__file__).parents[2]
-MODEL = "madry,architecture=small_cnn,batch_size=16,max_steps=40,natural_steps=40,precision=float32"
+MODEL = "madry,architecture=small_cnn,init_from=scratch,batch_size=16,max_steps=40"
 
 
 ROWS = json.loads((ROOT / "benchmarks" / "ablation.json").read_text())["rows"]
