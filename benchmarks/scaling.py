@@ -26,16 +26,18 @@ flags.DEFINE_integer("rounds", 15, "Steps of each setting that are timed.")
 flags.DEFINE_enum("precision", "mixed_bfloat16", PRECISIONS, "Of the steps that are measured.")
 flags.DEFINE_float("tolerance", 0.25, "Largest relative error of a prediction.")
 
+# As in the committed table: the norm is ascended, and quadrature alone gives it.
+_NORM = {"objective": "ig_norm", "batch_size": 64, "attack_ig_steps": 1, "completeness": False}
 _FITTED = (
     {"objective": "natural", "batch_size": 64},
     {"objective": "natural", "batch_size": 256},
-    {"objective": "ig_norm", "batch_size": 64, "attack_steps": 12, "ig_steps": 2},
-    {"objective": "ig_norm", "batch_size": 64, "attack_steps": 1, "ig_steps": 8},
+    {**_NORM, "attack_steps": 12, "ig_steps": 2},
+    {**_NORM, "attack_steps": 1, "ig_steps": 8},
 )
 _PREDICTED = (
     {"objective": "madry", "batch_size": 64, "attack_steps": 7},
-    {"objective": "ig_norm", "batch_size": 64, "attack_steps": 4, "ig_steps": 2},
-    {"objective": "ig_norm", "batch_size": 64, "attack_steps": 4, "ig_steps": 4},
+    {**_NORM, "attack_steps": 4, "ig_steps": 2},
+    {**_NORM, "attack_steps": 4, "ig_steps": 4},
 )
 
 

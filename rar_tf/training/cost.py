@@ -30,7 +30,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
 
       an attack step   2 F (madry), 4 m F (ig_norm), (4 m + 2) F (ig_sum_norm)
       the gradient     3 F - F_1 (natural), and m (6 F - F_1) (ig_norm), 2 m F where chunked,
-                       3 F - F_1 with completeness
+                       3 F - F_1 with completeness (F with lambda = 1)
 
     Every term counts as it is traced, a user's own included.
 

@@ -15,8 +15,6 @@ from rar_tf.training import resolve
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "madry,architecture=small_cnn,init_from=scratch,batch_size=16,max_steps=40"
-
-
 ROWS = json.loads((ROOT / "benchmarks" / "ablation.json").read_text())["rows"]
 
 

@@ -87,12 +87,12 @@ def test_completeness_with_weight_one_is_the_adversarial_loss_and_what_pulls_aga
     expected = losses(classifier, batch, x_adv) + against(classifier, batch, x_adv)
     np.testing.assert_allclose(total, expected, rtol=1e-5)
     slopes = []
-    for constructor in (
+    for objective in (
         ig_norm(ig_steps=2, completeness=True),
         ig_norm(0.999999, ig_steps=2, completeness=True),
     ):
         with tf.GradientTape() as tape:
-            value = tf.reduce_sum(constructor(classifier, batch, x_adv).total)
+            value = tf.reduce_sum(objective(classifier, batch, x_adv).total)
         slopes.append(tape.gradient(value, classifier.trainable_variables))
     for cancelled, computed in zip(*slopes, strict=True):
         np.testing.assert_allclose(cancelled, computed, rtol=1e-3, atol=1e-4)
