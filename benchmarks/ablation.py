@@ -7,8 +7,8 @@ same natural start from the same natural model, and measures it on images held o
 NA and AA (the protocol's PGD) on --accuracy_examples, IN and CO by the default attack on
 --num_examples. Writes a row a model to OUTPUT.json as they come (the same command goes on), then
 all rows there are as OUTPUT.md, and as OUTPUT.png NA against CO, IN and AA beside the published
-values (which are of test images). The test images are not touched. The seconds are those of the robust training and its validations, without the
-natural start.
+values (which are of test images). The test images are not touched. The seconds are those of the
+robust training and its validations, without the natural start.
 """
 
 import dataclasses
