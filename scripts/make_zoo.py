@@ -38,8 +38,10 @@ def command(preset: dict[str, Any]) -> str:
     given = {name: preset[name] for name in names}
     own = json.loads(json.dumps(dataclasses.asdict(plain)))
     given |= {name: value for name, value in preset.items() if value != own[name]}
-    if "initializer" in given:
-        given["initializer"] = given["initializer"] or "own"
+    if {"initializer", "init_scale"} & set(given):
+        given["initializer"] = preset["initializer"] or "own"
+    if given.get("init_scale", 1) is None:
+        del given["init_scale"]
     flat = {n: ",".join(map(str, v)) if isinstance(v, list) else v for n, v in given.items()}
     return " ".join(
         ["python -m train.main", *(f"--{name}={value}" for name, value in flat.items())]

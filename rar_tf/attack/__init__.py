@@ -1,14 +1,7 @@
 """What pushes an explanation: threat models, the search inside them, the attribution attack."""
 
-from rar_tf.attack.ifia import (
-    ALGORITHMS,
-    METRICS,
-    SCORES,
-    SECOND_DERIVATIVES,
-    Found,
-    Ifia,
-    metric_function,
-)
+from rar_tf.attack.criteria import METRICS, metric_function
+from rar_tf.attack.ifia import ALGORITHMS, SCORES, SECOND_DERIVATIVES, Found, Ifia
 from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
 from rar_tf.attack.search import Attack, ScoreFn, StepSize, maximize
 from rar_tf.attack.threats import LpBall, Threat

@@ -9,25 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from rar_tf.attack import map_scores
-from rar_tf.attack.label_map import LabelMap
+from rar_tf.attack.criteria import CRITERIA, metric_function
+from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
 from rar_tf.attack.search import maximize
 from rar_tf.attack.threats import LpBall
-from rar_tf.attribution import (
-    center_shift,
-    cross_entropy,
-    kendall_tau,
-    spearman,
-    top_k_intersection,
-    uniform_rows,
-)
+from rar_tf.attribution import cross_entropy, uniform_rows
 from rar_tf.checks import check_count, class_numbers, float_images
 
 SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
-METRICS = ("top_k", "kendall", "spearman", "center_shift")
-# What an iterate may be selected by: a metric, or the mean of the two that are reported first.
-CRITERIA = (*METRICS, "top_k_and_kendall")
 SECOND_DERIVATIVES = ("softplus_twin", "softplus_second_derivative", "none")
 ALGORITHMS = ("select", "until_flip", "adversarial")
+_GOLDEN = (5**0.5 - 1) / 2
 # A name of SCORES, or (maps [B, H, W], clean maps) -> [B].
 Score = str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -69,6 +61,10 @@ class Ifia:
       select: of "select", names of `CRITERIA`: each has its own worst iterate.
       select_every: steps between looks at the metrics.
       label_map: the map that the score sees.
+      rotate_nodes: each step shifts the nodes of `label_map` by the golden ratio of an interval,
+        so that what few nodes miss is another thing at each step and averages out: for
+        integrated gradients by the midpoint rule.
+      clean_map: the map of x that the score compares with, computed once; None for label_map.
       select_map: the map that the selection sees, of the plain network; None for label_map.
       second_derivatives: which network the score ascends; see `SECOND_DERIVATIVES`.
       softplus_beta: its sharpness.
@@ -94,6 +90,8 @@ class Ifia:
     select: tuple[str, ...] = ("kendall",)
     select_every: int = 1
     label_map: LabelMap = dataclasses.field(default_factory=LabelMap)
+    rotate_nodes: bool = False
+    clean_map: LabelMap | None = None
     select_map: LabelMap | None = None
     second_derivatives: str = "softplus_twin"
     softplus_beta: float = 1.0
@@ -116,6 +114,12 @@ class Ifia:
                 check_count(name, getattr(self, name))
         if not self.step_size > 0:
             raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
+        seen = self.label_map
+        if self.rotate_nodes and (seen.attribution, seen.rule) != (ATTRIBUTIONS[0], "midpoint"):
+            raise ValueError(
+                "rotate_nodes=True is for integrated gradients by the midpoint rule. "
+                f"Received: label_map={seen}"
+            )
 
     def __call__(
         self,
@@ -157,7 +161,8 @@ class Ifia:
             raise ValueError("a random start and the score random need a seed. Received: seed=None")
         ascended = classifier if ascended is None else ascended
         options = {"chunk": chunk, "first_row": first_row}
-        clean = tf.stop_gradient(self.label_map(classifier, x, y, **options))
+        clean = (self.clean_map or self.label_map)(classifier, x, y, **options)
+        clean = tf.stop_gradient(clean)
         score = self._score(ascended, x, y, clean, seed, region, options)
         criteria = keep = None
         if self.algorithm == "select":
@@ -181,6 +186,7 @@ class Ifia:
             keep=keep,
             select=criteria,
             select_every=self.select_every,
+            by_step=True,
         )
         if criteria is None:
             x_adv = x_adv[:, tf.newaxis]
@@ -229,10 +235,11 @@ class Ifia:
             other = tf.convert_to_tensor(seed) + tf.constant([0, 2], tf.int32)
             signs = tf.sign(uniform_rows(tf.shape(x), other, options["first_row"]) - 0.5)
 
-        def score(x_adv):
+        def score(x_adv, i):
             value = random_weight * tf.reduce_mean(signs * x_adv, [1, 2, 3])
             if parts:
-                maps = self.label_map(ascended, x_adv, y, **options)
+                shift = (tf.cast(i, x.dtype) * _GOLDEN) % 1 - 0.5 if self.rotate_nodes else 0.0
+                maps = self.label_map(ascended, x_adv, y, shift=shift, **options)
                 value += tf.add_n([weight * part(maps) for part, weight in parts])
             if self.algorithm == "adversarial":
                 value = self.weight * value
@@ -245,7 +252,7 @@ class Ifia:
         """x_adv -> [B, M + 1]: how bad each metric is, and whether any is NaN."""
         select_map = self.select_map or self.label_map
         before = clean
-        if select_map != self.label_map or selected is not classifier:
+        if select_map != (self.clean_map or self.label_map) or selected is not classifier:
             before = select_map(selected, x, y, **options)
         metrics = [metric_function(name, self.metric_k or self.k) for name in self.select]
 
@@ -268,21 +275,6 @@ class Ifia:
 
 def _against(clean, score):
     return lambda maps: score(maps, clean)
-
-
-def metric_function(name: str, k: int):
-    """(metric of two maps [B, H, W] -> [B], sign that makes a changed map score higher)."""
-    functions = {
-        "top_k": (lambda a, b: top_k_intersection(a, b, k), -1.0),
-        "kendall": (kendall_tau, -1.0),
-        "spearman": (spearman, -1.0),
-        "center_shift": (center_shift, 1.0),
-        "top_k_and_kendall": (
-            lambda a, b: (top_k_intersection(a, b, k) + kendall_tau(a, b)) / 2,
-            -1.0,
-        ),
-    }
-    return functions[name]
 
 
 def _check_k(k, shape):

@@ -56,6 +56,7 @@ class LabelMap:
         *,
         chunk: int | None = None,
         first_row: tf.Tensor | int = 0,
+        shift: tf.Tensor | float = 0.0,
     ) -> tf.Tensor:
         """The signed attribution [B, H, W, C], in logits; differentiable by x alone.
 
@@ -65,6 +66,7 @@ class LabelMap:
           y: [B] int, labels.
           chunk: nodes or samples per call of the classifier; None for all at once.
           first_row: number of the first row among all rows, which SmoothGrad's noise is keyed by.
+          shift: of the nodes of integrated gradients, see there.
         """
         output = label_logit(classifier)
         if self.attribution == "input_gradient":
@@ -82,7 +84,14 @@ class LabelMap:
                 **options,
             )
         return integrated_gradients(
-            output, x, y, baseline=tf.zeros_like(x), steps=self.steps, rule=self.rule, **options
+            output,
+            x,
+            y,
+            baseline=tf.zeros_like(x),
+            steps=self.steps,
+            rule=self.rule,
+            shift=shift,
+            **options,
         )
 
     def __call__(self, classifier: keras.Model, x: tf.Tensor, y: tf.Tensor, **options) -> tf.Tensor:

@@ -47,7 +47,7 @@ class Attack:
 
 
 def maximize(
-    score: ScoreFn,
+    score: Callable[..., tf.Tensor],
     x: tf.Tensor,
     threat: Threat,
     *,
@@ -60,6 +60,7 @@ def maximize(
     keep: Callable[[tf.Tensor], tf.Tensor] | None = None,
     select: Callable[[tf.Tensor], tf.Tensor] | None = None,
     select_every: int = 1,
+    by_step: bool = False,
 ) -> tf.Tensor:
     """Projected gradient ascent on `score(x_adv) - threat.penalty(x_adv, x)`, per example.
 
@@ -83,6 +84,8 @@ def maximize(
         start and x among them) with the largest value is returned. For several criteria at
         once x_adv -> [B, M], each with its own best iterate. None returns the last.
       select_every: steps between two calls of `select`; the last step always has one.
+      by_step: the score is called as (x_adv, i), i the step's number (int32 scalar from 0), and
+        may be another function at each step.
 
     Returns:
       x_adv [B, ...], inside the threat; [B, M, ...] for several criteria. No gradient flows
@@ -112,7 +115,8 @@ def maximize(
     def step(i, x_adv, velocity, moving):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
-            value = tf.cast(score(x_adv), x.dtype) - threat.penalty(x_adv, x)
+            value = score(x_adv, i) if by_step else score(x_adv)
+            value = tf.cast(value, x.dtype) - threat.penalty(x_adv, x)
         gradient = tape.gradient(value, x_adv, unconnected_gradients="zero")
         velocity = momentum * velocity + _unit_l1(gradient) if momentum else gradient
         size = step_size(i) if callable(step_size) else step_size

@@ -38,6 +38,7 @@ def integrated_gradients(
     rule: str = "midpoint",
     chunk: int | None = None,
     weight_gradients: bool = True,
+    shift: tf.Tensor | float = 0.0,
 ) -> tf.Tensor:
     """Integrated gradients of `output_fn` along the straight line baseline -> x.
 
@@ -61,6 +62,8 @@ def integrated_gradients(
       weight_gradients: whether a chunked backward pass computes gradients by the variables;
         an attack, which wants those by x alone, spares their cost. Without chunks a tape
         computes what it is asked for anyway.
+      shift: how far every node is moved, in intervals: another set of as many nodes. Those of
+        `midpoint` stay on the line for shifts in [-1/2, 1/2].
 
     Returns:
       [B, ...] in units of the output; differentiable once more.
@@ -71,6 +74,7 @@ def integrated_gradients(
     x = float_images(x)
     y = class_numbers(y, x.shape[0])
     nodes, weights = (tf.cast(part, x.dtype) for part in nodes_and_weights(rule, steps))
+    nodes += tf.cast(shift, x.dtype) / steps
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
     difference = x - start
 

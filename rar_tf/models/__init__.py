@@ -10,7 +10,7 @@ from rar_tf.models.activations import (
 from rar_tf.models.compute import PRECISIONS, compute_twin
 from rar_tf.models.files import load_classifier
 from rar_tf.models.fitting import fitted
-from rar_tf.models.initializers import INITIALIZERS, reinitialize
+from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
 from rar_tf.models.outputs import OUTPUTS, to_logits
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
@@ -32,6 +32,7 @@ __all__ = [
     "gtsrb_resnet",
     "load_classifier",
     "reinitialize",
+    "scale_kernels",
     "relu_with_softplus_second_derivative",
     "resnet18",
     "small_cnn",

@@ -10,7 +10,7 @@ from rar_tf.datasets import image_sides
 from rar_tf.models import INITIALIZERS, PRECISIONS
 from rar_tf.naming import check_name, is_own
 from rar_tf.objective import constructor
-from rar_tf.training.schedules import FAST_INITIALIZERS, SCHEDULES, objective_settings
+from rar_tf.training.schedules import FAST_INIT_SCALES, SCHEDULES, objective_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Preset:
       image_size: (height, width) that images are scaled to; None for the data set's own.
       initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own, which as an
         override is called "own".
+      init_scale: factor of the initial kernels; None for 1.
     """
 
     dataset: str
@@ -96,10 +97,11 @@ class Preset:
     checkpoint_every: int = 250
     image_size: tuple[int, int] | None = None
     initializer: str | None = None
+    init_scale: float | None = None
 
 
 # A `.keras` file brings its own.
-_NOT_WITH_A_FILE = ("architecture", "initializer", "natural_steps")
+_NOT_WITH_A_FILE = ("architecture", "initializer", "init_scale", "natural_steps")
 # What any preset may be given: another lr_schedule or optimizer may need what its own has not.
 _FREE: tuple[str, ...] = (
     "warmup_steps",
@@ -109,6 +111,7 @@ _FREE: tuple[str, ...] = (
     "ema",
     "image_size",
     "initializer",
+    "init_scale",
 )
 
 
@@ -143,12 +146,14 @@ def resolve(
         overrides["image_size"] = image_sides(overrides["image_size"])
     if "options" in overrides:
         overrides["options"] = _options(preset, overrides["options"])
-    if overrides.get("initializer") == "own":
-        overrides["initializer"] = None
+    if "initializer" in overrides:  # as it is, unless it is scaled as well
+        overrides = {"init_scale": None, **overrides}
+        if overrides["initializer"] == "own":
+            overrides["initializer"] = None
     preset = dataclasses.replace(preset, **overrides)
-    if schedule == "fast" and "initializer" not in overrides:
-        initializer = FAST_INITIALIZERS.get(preset.architecture or "")
-        preset = dataclasses.replace(preset, initializer=initializer)
+    if schedule == "fast" and "init_scale" not in overrides:
+        scale = FAST_INIT_SCALES.get(preset.architecture or "")
+        preset = dataclasses.replace(preset, init_scale=scale)
     for field in dataclasses.fields(preset):
         _check_type(field, getattr(preset, field.name))
     if preset.init_from.endswith(".keras"):
@@ -188,6 +193,7 @@ def natural_start(preset: Preset) -> Preset:
         seed=preset.seed,
         architecture=preset.architecture,
         initializer=preset.initializer or "own",
+        init_scale=preset.init_scale,
         image_size=preset.image_size,
         precision=preset.precision,
         max_steps=preset.natural_steps,
@@ -239,7 +245,7 @@ def _checked(preset: Preset) -> Preset:
         )
     if preset.initializer is not None:
         check_name("initializer", preset.initializer, INITIALIZERS)
-    for name in ("learning_rate", "attack_step_size", "chunk"):
+    for name in ("learning_rate", "attack_step_size", "chunk", "init_scale"):
         value = getattr(preset, name)
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite. Received: {name}={value}")

@@ -75,9 +75,9 @@ _FAST_WEIGHTS = {
 _FAST_LAYERS = {"small_cnn": "pool1"}
 # Ascent of the loss finds larger norms than that of the norm, in half the operations.
 _FAST_LOSS_SEARCH = ("ig_norm", "ig_sum_norm", "layer_ig_norm")
-# Its own kernels are up to four times as large as Glorot's, which raised both accuracies at the
-# same number of steps, on validation images.
-FAST_INITIALIZERS = {"small_cnn": "GN"}
+# Kernels half as large raise both accuracies and CO at the same number of steps and keep IN, on
+# validation images: Glorot's, smaller still where it matters, lose IN.
+FAST_INIT_SCALES = {"small_cnn": 0.5}
 # Natural training; by data set what was better on validation images than the first line's. The
 # papers' ResNets have no normalization: small batches teach them more an image.
 _FAST_NATURAL = {"batch_size": 128, "max_steps": 1_300, "learning_rate": 1e-3}
@@ -95,12 +95,21 @@ _FAST_NATURAL_OF: dict[str, dict[str, Any]] = {
         "validate_every": 2_000,
     },
 }
-# Some eight minutes on two cores. More raise both accuracies and CO, and lower IN, on
-# validation images: benchmarks/ablation.md.
+# More steps raise both accuracies and CO, and lower IN, on validation images.
 _FAST_STEPS = {"small_cnn": 4_500}
-# Where both accuracies, IN and CO all are above the paper's on validation images.
+# Where both accuracies, IN and CO all are above the paper's on validation images: a stronger
+# adversary, and a rate that three thousand steps stand but nine thousand do not.
+_FASHION = {
+    "max_steps": 3_000,
+    "learning_rate": 3e-3,
+    "attack_steps": 5,
+    "attack_step_size": 0.04,
+}
 _FAST_OF: dict[tuple[str, str], dict[str, Any]] = {
-    ("fashion_mnist", "ig_norm"): {"weight": 0.7, "max_steps": 3_000},
+    ("fashion_mnist", "madry"): _FASHION,
+    ("fashion_mnist", "ig_norm"): _FASHION,
+    # The plain norm: beta times the change of the loss alone would reward a large l(x).
+    ("fashion_mnist", "ig_sum_norm"): _FASHION | {"completeness": False, "ig_steps": 3},
 }
 # Their narrow convolutions are slower in bfloat16 on processors that are fast at it.
 _FAST_FLOAT32 = ("gtsrb_resnet", "flower_resnet")

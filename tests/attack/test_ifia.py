@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.attack import Ifia, LabelMap, LpBall, metric_function
-from rar_tf.attribution import kendall_tau, spearman, top_k_intersection
+from rar_tf.attribution import kendall_tau, spearman, top_k_intersection, top_k_mask
 from rar_tf.models import softplus_twin
 from tests import oracles
 
@@ -235,3 +235,35 @@ def test_errors_of_calls(leaky):
         LabelMap("ig")
     with pytest.raises(ValueError, match="sigma must be >= 0. Received: sigma=-1"):
         LabelMap("smooth_grad", sigma=-1)
+
+
+def test_rotating_nodes_and_the_clean_map_of_many(leaky):
+    """The ascent written out: step i has its nodes at (k + frac(i phi)) / m, m = 2."""
+    network, _, x, y = leaky
+    twin = softplus_twin(network)
+    few, many = LabelMap(steps=2, rule="midpoint"), LabelMap(steps=30)
+    attack = small(
+        steps=3, label_map=few, clean_map=many, rotate_nodes=True, select=("top_k",), select_every=3
+    )
+    found = attack(network, x, y, ascended=twin).x_adv[:, 0]
+    mask = top_k_mask(many(network, x, y).numpy(), 8)
+    x_adv = tf.identity(x)
+    for i in range(3):
+        nodes = (np.arange(2) + (i * (5**0.5 - 1) / 2) % 1) / 2
+        with tf.GradientTape() as tape:
+            tape.watch(x_adv)
+            gradient = 0.0
+            for node in nodes.astype("float32"):
+                with tf.GradientTape() as inner:
+                    point = node * x_adv
+                    inner.watch(point)
+                    logit = tf.gather(twin(point), y, batch_dims=1)
+                gradient += inner.gradient(logit, point) / 2
+            magnitude = tf.reduce_sum(tf.abs(x_adv * gradient), -1)
+            maps = magnitude / tf.reduce_mean(magnitude, [1, 2], keepdims=True)
+            value = -tf.reduce_mean(maps * mask, [1, 2])
+        x_adv = BALL.project(x_adv + 0.04 * tf.sign(tape.gradient(value, x_adv)), x)
+    kept = tf.argmax(network(x_adv), -1, y.dtype) == y
+    moved = tf.reduce_any(found != x, [1, 2, 3])
+    assert tf.reduce_sum(tf.cast(kept & moved, tf.int32)) >= 2
+    np.testing.assert_allclose(found[kept & moved], x_adv[kept & moved], rtol=0, atol=1e-6)

@@ -76,3 +76,12 @@ def test_errors():
         maximize(linear, X, WIDE, steps=1, step_size=0.1, seed=None, momentum=1)
     with pytest.raises(ValueError, match="select_every must be >= 1. Received: select_every=0"):
         maximize(linear, X, WIDE, steps=1, step_size=0.1, seed=None, select_every=0)
+
+
+def test_a_score_may_be_another_function_at_each_step():
+    # Up at even steps, down at odd ones, by steps of another size.
+    x_adv = maximize(
+        lambda x_adv, i: tf.where(i % 2 == 0, 1.0, -1.0) * tf.reduce_sum(x_adv, -1), X, WIDE,
+        steps=3, step_size=lambda i: 0.1 * (1 + tf.cast(i, tf.float32)), seed=None, by_step=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(x_adv - X, np.full((2, 2), 0.1 - 0.2 + 0.3), atol=1e-6)

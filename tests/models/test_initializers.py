@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rar_tf.models import INITIALIZERS, reinitialize, resnet18, small_cnn
+from rar_tf.models import INITIALIZERS, reinitialize, resnet18, scale_kernels, small_cnn
 
 # kernel: (distribution, half width or deviation by fan_in, fan_out); bias: likewise.
 EXPECTED = {
@@ -96,3 +96,13 @@ def test_errors(model):
         reinitialize(model, "he")
     with pytest.raises(ValueError, match=r"must be built and hold kernels\. Received: 'late'"):
         reinitialize(keras.Sequential([keras.layers.Dense(2)], name="late"), "HU")
+
+
+def test_scale_of_kernels():
+    model = small_cnn(seed=3)
+    before = model.get_weights()
+    scale_kernels(model, 0.25)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old / 4 if old.ndim > 1 else old)
+    with pytest.raises(ValueError, match="factor must be > 0 and finite. Received: factor=0"):
+        scale_kernels(model, 0)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from rar_tf.objective import CATALOGUE
@@ -78,17 +79,37 @@ def test_fast_natural_models_are_those_that_others_start_from():
     assert resolve("gtsrb", "natural").batch_size == 32 < resolve("gtsrb", "madry").batch_size
 
 
-def test_fast_initializers_follow_the_architecture():
-    assert resolve("mnist", "ig_norm").initializer == "GN"
-    assert resolve("folder:photos", "ig_norm").initializer is None
-    assert resolve("folder:photos", "ig_norm", architecture="small_cnn").initializer == "GN"
-    assert resolve("mnist", "ig_norm", architecture="resnet18").initializer is None
-    own = resolve("mnist", "ig_norm", initializer="own")
-    assert own.initializer is None and natural_start(own).initializer is None
-    assert natural_start(resolve("mnist", "aat", initializer="HU")).initializer == "HU"
+def test_the_scale_of_fast_initial_kernels_follows_the_architecture():
+    assert resolve("mnist", "ig_norm").init_scale == 0.5
+    assert resolve("folder:photos", "ig_norm").init_scale is None
+    assert resolve("folder:photos", "ig_norm", architecture="small_cnn").init_scale == 0.5
+    assert resolve("mnist", "ig_norm", architecture="resnet18").init_scale is None
+    assert natural_start(resolve("mnist", "ig_norm", init_scale=2.0)).init_scale == 2
     for paper in (resolve("mnist", "ig_norm", "paper"), resolve("mnist", "aat", "paper")):
-        assert paper.initializer is None and natural_start(paper).initializer is None
-    assert resolve("mnist", "ig_norm", init_from="me.keras").initializer is None
+        assert paper.init_scale is None and natural_start(paper).init_scale is None
+    assert resolve("mnist", "ig_norm", init_from="me.keras").init_scale is None
+
+
+def test_an_initializer_is_taken_as_it_is():
+    own = resolve("mnist", "ig_norm", initializer="own")
+    assert own.initializer is None and own.init_scale is None
+    other = resolve("mnist", "aat", initializer="HU")
+    assert (other.initializer, other.init_scale) == ("HU", None)
+    assert resolve("mnist", "aat", initializer="HU", init_scale=0.3).init_scale == 0.3
+    for preset in (own, other):
+        start = natural_start(preset)
+        assert (start.initializer, start.init_scale) == (preset.initializer, None)
+
+
+def test_initial_kernels_are_scaled_and_biases_are_not():
+    halves, own = (
+        build.classifier(resolve("mnist", "ig_norm", **settings), 10, (28, 28, 1)).get_weights()
+        for settings in ({}, {"initializer": "own"})
+    )
+    for half, whole in zip(halves, own, strict=True):
+        np.testing.assert_array_equal(half, 0.5 * whole if whole.ndim > 1 else whole)
+    with pytest.raises(ValueError, match="init_scale must be > 0 and finite. Received: init_sc"):
+        resolve("mnist", "ig_norm", init_scale=-1.0)
 
 
 def test_paper_values_of_far():
