@@ -106,8 +106,8 @@ _FASHION = {
     "attack_step_size": 0.04,
 }
 _FAST_OF: dict[tuple[str, str], dict[str, Any]] = {
-    ("fashion_mnist", "madry"): _FASHION,
-    ("fashion_mnist", "ig_norm"): _FASHION,
+    ("fashion_mnist", "madry"): _FASHION | {"max_steps": 4_000},
+    ("fashion_mnist", "ig_norm"): _FASHION | {"weight": 0.7},
     # The plain norm: beta times the change of the loss alone would reward a large l(x).
     ("fashion_mnist", "ig_sum_norm"): _FASHION | {"completeness": False, "ig_steps": 3},
 }

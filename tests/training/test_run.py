@@ -35,7 +35,7 @@ def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tm
     assert workdir.model.stat().st_mtime_ns == before
     for a, b in zip(classifier.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(WorkdirError, match=r"weight: 1.0 -> 0.5"):
+    with pytest.raises(WorkdirError, match=r"weight: 0.7 -> 0.5"):
         train(dataclasses.replace(preset, weight=0.5), workdir, data)
     # 128 of its own are more than there are.
     assert json.loads(workdir.natural.preset.read_text())["batch_size"] == 6
