@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from rar_tf.attack import map_scores
 from rar_tf.attack.criteria import CRITERIA, metric_function
+from rar_tf.attack.label import margin, predicts
 from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
 from rar_tf.attack.search import maximize
 from rar_tf.attack.threats import LpBall
@@ -58,6 +59,8 @@ class Ifia:
         "adversarial" ascends `loss + weight * score` and returns the last
         [FAR Algorithm 2], whatever its label.
       weight: lambda of "adversarial".
+      hold_label: weight of min(0, f_y - max_{c != y} f_c), in logits, beside the score: it drives
+        back into the label's region what has left it, where no iterate counts.
       select: of "select", names of `CRITERIA`: each has its own worst iterate.
       select_every: steps between looks at the metrics.
       label_map: the map that the score sees.
@@ -87,6 +90,7 @@ class Ifia:
     random_start: bool = False
     algorithm: str = "select"
     weight: float = 1.0
+    hold_label: float = 0.0
     select: tuple[str, ...] = ("kendall",)
     select_every: int = 1
     label_map: LabelMap = dataclasses.field(default_factory=LabelMap)
@@ -132,6 +136,7 @@ class Ifia:
         seed: tf.Tensor | None = None,
         first_row: tf.Tensor | int = 0,
         region: tf.Tensor | None = None,
+        clean: tf.Tensor | None = None,
         chunk: int | None = None,
     ) -> Found:
         """Attacks the maps of images x with the predicted labels y.
@@ -149,6 +154,7 @@ class Ifia:
           seed: int [2], of random starts and of the score `random`.
           first_row: number of the first row among all rows that share the seed.
           region: [H, W] or [B, H, W] of 0 and 1, where the score `target` wants the mass.
+          clean: [B, H, W], the `clean_map` of x where it is known already.
           chunk: nodes per call of a network; None for all at once.
 
         Raises:
@@ -161,17 +167,18 @@ class Ifia:
             raise ValueError("a random start and the score random need a seed. Received: seed=None")
         ascended = classifier if ascended is None else ascended
         options = {"chunk": chunk, "first_row": first_row}
-        clean = (self.clean_map or self.label_map)(classifier, x, y, **options)
+        selected = classifier if selected is None else selected
+        if clean is None:
+            clean = (self.clean_map or self.label_map)(classifier, x, y, **options)
         clean = tf.stop_gradient(clean)
-        score = self._score(ascended, x, y, clean, seed, region, options)
+        score = self._score((ascended, selected), x, y, clean, seed, region, options)
         criteria = keep = None
         if self.algorithm == "select":
-            selected = classifier if selected is None else selected
             criteria = self._criteria(classifier, selected, x, y, clean, options)
         elif self.algorithm == "until_flip":
 
             def keep(x_adv):
-                return _predicts(classifier, x_adv, y)
+                return predicts(classifier, x_adv, y)
 
         x_adv = maximize(
             score,
@@ -212,7 +219,8 @@ class Ifia:
     def _size(self, i):
         return self.step_size * (1 - tf.cast(i, tf.float32) / self.steps)
 
-    def _score(self, ascended, x, y, clean, seed, region, options):
+    def _score(self, networks, x, y, clean, seed, region, options):
+        ascended, selected = networks
         makers = {
             "top_k": lambda: map_scores.top_k(clean, self.k),
             "mass_center": lambda: map_scores.mass_center(
@@ -241,6 +249,8 @@ class Ifia:
                 shift = (tf.cast(i, x.dtype) * _GOLDEN) % 1 - 0.5 if self.rotate_nodes else 0.0
                 maps = self.label_map(ascended, x_adv, y, shift=shift, **options)
                 value += tf.add_n([weight * part(maps) for part, weight in parts])
+            if self.hold_label:
+                value += self.hold_label * tf.minimum(margin(selected, x_adv, y), 0.0)
             if self.algorithm == "adversarial":
                 value = self.weight * value
                 value += cross_entropy(ascended(x_adv, training=False), y)
@@ -265,7 +275,7 @@ class Ifia:
             return values
 
         def criteria(x_adv):
-            counts = _predicts(classifier, x_adv, y) & _moved(x_adv, x)
+            counts = predicts(classifier, x_adv, y) & _moved(x_adv, x)
             after = select_map(selected, x_adv, y, **options)
             values = tf.numpy_function(badness, [before, after, counts], tf.float32)
             return tf.ensure_shape(values, [x.shape[0], len(metrics) + 1])
@@ -281,11 +291,6 @@ def _check_k(k, shape):
     pixels = shape[1] * shape[2]
     if k > pixels:
         raise ValueError(f"k must be in 1 .. {pixels}, the pixels of a map. Received: k={k}")
-
-
-def _predicts(classifier, x, y):
-    logits = classifier(x, training=False)
-    return tf.argmax(logits, -1, y.dtype) == y
 
 
 def _moved(x_adv, x):

@@ -63,8 +63,9 @@ def attack_maps(
       (rows, pictures) of each batch.
     """
     searches = protocol.searches(attack) if searches is None else searches
+    clean_map = protocol.label_map
     runs = {
-        search: _search_function(classifier, selection, search, chunk, region)
+        search: _search_function(classifier, selection, search, chunk, region, clean_map)
         for search in dict.fromkeys(searches)
     }
     explain = _explain_function(classifier, selection, protocol, chunk)
@@ -77,11 +78,12 @@ def attack_maps(
             batch = np.asarray(indices[first : first + batch_size])
             images, labels = selection.read(batch)
             x, y = tf.constant(images), tf.constant(labels)
+            here = {"y": y, "first_row": tf.constant(first)}
+            before = explain(x, **here)
             found = [
-                runs[search](x, y, tf.constant([seed, number]), tf.constant(first))
+                runs[search](x, y, tf.constant([seed, number]), tf.constant(first), before[0])
                 for number, search in enumerate(searches)
             ]
-            here = {"y": y, "first_row": tf.constant(first)}
             x_adv, candidates = _points(found)
             if look is not None:
                 glance = functools.partial(look, **here)
@@ -89,20 +91,23 @@ def attack_maps(
             undefined = np.any([part.undefined.numpy() for part in found], 0)
             maps = functools.partial(explain, **here)
             points = x_adv, candidates, undefined
-            rows, pictures = _measure(x, y, batch, points, maps, protocol.k, attack)
+            rows, pictures = _measure(x, y, batch, points, before, maps, protocol.k, attack)
             seconds = (time.monotonic() - started) / len(batch)
             yield [dataclasses.replace(row, seconds=seconds) for row in rows], pictures
             progress.advance(len(batch))
 
 
-def _search_function(classifier, selection, search, chunk, region):
+def _search_function(classifier, selection, search, chunk, region, clean_map):
+    """(x, y, seed, first_row, the maps of x by `clean_map`) -> what the search found."""
     network, selected = networks(classifier, search)
     target = None if region is None else tf.constant(region, tf.float32)
+    known = (search.clean_map or search.label_map) == clean_map
 
     signature = [*selection.signature, tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
+    maps = tf.TensorSpec([None, *selection.signature[0].shape[1:3]], tf.float32)
 
-    @tf.function(autograph=False, input_signature=signature)
-    def run(x, y, seed, first_row):
+    @tf.function(autograph=False, input_signature=[*signature, maps])
+    def run(x, y, seed, first_row, clean):
         return search(
             classifier,
             x,
@@ -112,6 +117,7 @@ def _search_function(classifier, selection, search, chunk, region):
             seed=seed,
             first_row=first_row,
             region=target,
+            clean=clean if known else None,
             chunk=chunk,
         )
 
@@ -175,10 +181,10 @@ def _maps(explain, x_adv):
     return np.stack([explain(point).numpy() for point in points], 1)
 
 
-def _measure(x, y, batch, points, explain, k, attack):
+def _measure(x, y, batch, points, before, explain, k, attack):
     """Rows and pictures of a batch, from the points (x_adv, candidates, undefined)."""
     x_adv, candidates, undefined = points
-    before, error, change = (part.numpy() for part in explain(x))
+    before, error, change = (part.numpy() for part in before)
     afters = _maps(lambda point: explain(point)[0], x_adv)
     metrics = _metrics(before, afters, candidates, k)
     undefined |= np.isnan(metrics).any((1, 2))

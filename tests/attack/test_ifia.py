@@ -237,18 +237,20 @@ def test_errors_of_calls(leaky):
         LabelMap("smooth_grad", sigma=-1)
 
 
-def test_rotating_nodes_and_the_clean_map_of_many(leaky):
+def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
     """The ascent written out: step i has its nodes at (k + frac(i phi)) / m, m = 2."""
     network, _, x, y = leaky
     twin = softplus_twin(network)
     few, many = LabelMap(steps=2, rule="midpoint"), LabelMap(steps=30)
+    ball = LpBall("inf", 0.4)  # wide: labels flip on the way
     attack = small(
-        steps=3, label_map=few, clean_map=many, rotate_nodes=True, select=("top_k",), select_every=3
-    )
+        threat=ball, steps=4, step_size=0.15, label_map=few, clean_map=many, rotate_nodes=True,
+        hold_label=0.5, select=("top_k",), select_every=4,
+    )  # fmt: skip
     found = attack(network, x, y, ascended=twin).x_adv[:, 0]
     mask = top_k_mask(many(network, x, y).numpy(), 8)
-    x_adv = tf.identity(x)
-    for i in range(3):
+    x_adv, lost = tf.identity(x), 0
+    for i in range(4):
         nodes = (np.arange(2) + (i * (5**0.5 - 1) / 2) % 1) / 2
         with tf.GradientTape() as tape:
             tape.watch(x_adv)
@@ -261,9 +263,26 @@ def test_rotating_nodes_and_the_clean_map_of_many(leaky):
                 gradient += inner.gradient(logit, point) / 2
             magnitude = tf.reduce_sum(tf.abs(x_adv * gradient), -1)
             maps = magnitude / tf.reduce_mean(magnitude, [1, 2], keepdims=True)
-            value = -tf.reduce_mean(maps * mask, [1, 2])
-        x_adv = BALL.project(x_adv + 0.04 * tf.sign(tape.gradient(value, x_adv)), x)
+            logits = network(x_adv)
+            others = tf.where(tf.one_hot(y, logits.shape[1]) > 0, -1e9, logits)
+            margin = tf.gather(logits, y, batch_dims=1) - tf.reduce_max(others, 1)
+            value = -tf.reduce_mean(maps * mask, [1, 2]) + 0.5 * tf.minimum(margin, 0.0)
+        lost += int(tf.math.count_nonzero(margin < 0))
+        x_adv = ball.project(x_adv + 0.15 * tf.sign(tape.gradient(value, x_adv)), x)
     kept = tf.argmax(network(x_adv), -1, y.dtype) == y
     moved = tf.reduce_any(found != x, [1, 2, 3])
-    assert tf.reduce_sum(tf.cast(kept & moved, tf.int32)) >= 2
+    assert lost >= 2 and tf.reduce_sum(tf.cast(kept & moved, tf.int32)) >= 2
     np.testing.assert_allclose(found[kept & moved], x_adv[kept & moved], rtol=0, atol=1e-6)
+
+
+def test_a_known_clean_map_stands_in(leaky):
+    network, twin, x, y = leaky
+    attack = small(clean_map=LabelMap(steps=9))
+    clean = LabelMap(steps=9)(network, x, y)
+    given, own = (attack(network, x, y, ascended=twin, clean=part).x_adv for part in (clean, None))
+    np.testing.assert_array_equal(given, own)
+
+
+def test_rotation_is_of_midpoints():
+    with pytest.raises(ValueError, match="rotate_nodes=True is for .* Received: label_map=LabelM"):
+        small(rotate_nodes=True, label_map=LabelMap(steps=4))
