@@ -87,7 +87,7 @@ def attack_maps(
             x_adv, candidates = _points(found)
             if look is not None:
                 glance = functools.partial(look, **here)
-                x_adv, candidates = _shortlist(x, x_adv, candidates, found[0], glance, protocol.k)
+                x_adv, candidates = _shortlist(x, x_adv, candidates, glance, protocol.k)
             undefined = np.any([part.undefined.numpy() for part in found], 0)
             maps = functools.partial(explain, **here)
             points = x_adv, candidates, undefined
@@ -161,16 +161,17 @@ def _points(found: list[Found]):
     )
 
 
-def _shortlist(x, x_adv, candidates, first: Found, look, k):
-    """Of all points those that full maps are worth: the first search's, and each metric's worst.
+def _shortlist(x, x_adv, candidates, look, k):
+    """Of all points those that full maps are worth: the very first, and each metric's worst.
+
+    The first is that of the first search's first criterion, which others must not hide.
 
     The worst are found by the maps that the searches select by, at a fraction of the cost.
     """
     metrics = _metrics(look(x).numpy(), _maps(look, x_adv), candidates, k)
     badness = np.nan_to_num(metrics * [-1, -1, -1, 1], nan=-np.inf)
     worst = np.argmax(badness, 1)
-    own = np.tile(np.arange(first.x_adv.shape[1]), (len(worst), 1))
-    places = np.concatenate([own, worst], 1)
+    places = np.concatenate([np.zeros_like(worst[:, :1]), worst], 1)
     rows = np.arange(len(places))[:, np.newaxis]
     return x_adv[rows, places], candidates[rows, places]
 
