@@ -118,9 +118,9 @@ def test_settings_of_an_own_objective_are_its_plain_arguments():
 def test_preset_of_an_own_objective():
     preset = resolve("fashion_mnist", "own_code:scaled")
     assert (preset.weight, preset.ig_steps, preset.options) == (0.5, 4, {"power": 2.0})
-    madry = resolve("fashion_mnist", "madry")  # the same ball
+    other = resolve("fashion_mnist", "loss_output")  # the same ball and search
     for name in ("norm", "epsilon", "attack_steps", "attack_step_size"):
-        assert getattr(preset, name) == getattr(madry, name) is not None
+        assert getattr(preset, name) == getattr(other, name) is not None
     assert preset.init_from == "natural" and preset.attack_ig_steps is None
     assert json.loads(to_json(preset))["objective"] == "own_code:scaled"
     changed = resolve("mine", "own_code:scaled", weight=2.0, options={"power": 3}, layer="a")
