@@ -141,7 +141,8 @@ def main(argv):
                     run(name, seed, data, root)
     found = rows(root)
     text = table(found)
-    command = f"python -m benchmarks.time_to_quality --seeds={','.join(FLAGS.seeds)}"
+    given = f"--objectives={','.join(FLAGS.objectives)} --seeds={','.join(FLAGS.seeds)}"
+    command = f"python -m benchmarks.time_to_quality {given}"
     (root / "table.md").write_text(f"`{command}` on {hardware()}, {versions()}.\n\n{text}\n")
     draw(found, root / "curves.png")
     print(text)

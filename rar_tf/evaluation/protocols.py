@@ -68,8 +68,8 @@ class Protocol:
           twin, held back where the label flips, the iterate of the lowest mean of top-k
           intersection and Kendall; in 30% of the steps, as much larger, with 8 rotating midpoint
           nodes instead of 100, in bfloat16.
-          Provisional: it is not yet shown to be as strong as `original`, and counts for no table
-          before benchmarks/ifia_economy.py has shown it on 200 validation images of three models.
+          Provisional, as is every figure by it, until benchmarks/ifia_economy.py has shown on 200
+          validation images of three models that it is as strong as `original`.
         strongest: a portfolio of scores and starts around `default`, which is its first
           member; each metric is the worst of what all found, never weaker than `default` on
           an image.
