@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from rar_tf.attack import Found, Ifia
+from rar_tf.attack.criteria import CRITERIA, METRICS
 from rar_tf.attribution import (
     center_shift,
     is_constant,
@@ -24,6 +25,8 @@ from rar_tf.evaluation.examples import Picture, Row
 from rar_tf.evaluation.progress import Progress
 from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.selection import Selection
+
+_SIGNS = np.array([-1.0, -1.0, -1.0, 1.0])  # of METRICS: a changed map scores higher
 
 
 def attack_maps(
@@ -42,9 +45,10 @@ def attack_maps(
 ) -> Iterator[tuple[list[Row], list[Picture]]]:
     """Attacks correctly classified images batch by batch.
 
-    Of several searches the one with the lowest Kendall gives all metrics of an image; for
-    "strongest" each metric is the worst of all that was found. The metrics are of the
-    protocol's own maps, whatever the searches looked at.
+    Of several searches the one that did worst by the first's first criterion of selection
+    (Kendall in the papers) gives all metrics of an image; for "strongest" each metric is the
+    worst of all that was found. The metrics are of the protocol's own maps, whatever the
+    searches looked at.
 
     Args:
       classifier: images -> logits.
@@ -72,6 +76,7 @@ def attack_maps(
     look = None
     if attack == "strongest":
         look = _look_function(classifier, selection, searches[0], chunk)
+        spared = _firsts(searches)[: len(protocol.searches("default"))]
     with Progress(f"{attack} attack on maps", len(indices), done) as progress:
         for first in range(done, len(indices), batch_size):
             started = time.monotonic()
@@ -87,11 +92,12 @@ def attack_maps(
             x_adv, candidates = _points(found)
             if look is not None:
                 glance = functools.partial(look, **here)
-                x_adv, candidates = _shortlist(x, x_adv, candidates, glance, protocol.k)
+                x_adv, candidates = _shortlist(x, x_adv, candidates, glance, protocol.k, spared)
             undefined = np.any([part.undefined.numpy() for part in found], 0)
             maps = functools.partial(explain, **here)
             points = x_adv, candidates, undefined
-            rows, pictures = _measure(x, y, batch, points, before, maps, protocol.k, attack)
+            by = None if attack == "strongest" else searches[0].select[0]
+            rows, pictures = _measure(x, y, batch, points, before, maps, protocol.k, by)
             seconds = (time.monotonic() - started) / len(batch)
             yield [dataclasses.replace(row, seconds=seconds) for row in rows], pictures
             progress.advance(len(batch))
@@ -161,17 +167,21 @@ def _points(found: list[Found]):
     )
 
 
-def _shortlist(x, x_adv, candidates, look, k):
-    """Of all points those that full maps are worth: the very first, and each metric's worst.
+def _firsts(searches: tuple[Ifia, ...]) -> np.ndarray:
+    """Of all searches' points, where each one's first criterion stands."""
+    counts = [max(len(search.select), 1) for search in searches]
+    return np.cumsum([0, *counts[:-1]])
 
-    The first is that of the first search's first criterion, which others must not hide.
 
-    The worst are found by the maps that the searches select by, at a fraction of the cost.
+def _shortlist(x, x_adv, candidates, look, k, spared):
+    """Of all points those that full maps are worth: the spared ones, and each metric's worst.
+
+    Spared are those by which `default` is measured, which others must not hide. The worst are
+    found by the maps that the searches select by, at a fraction of the cost.
     """
     metrics = _metrics(look(x).numpy(), _maps(look, x_adv), candidates, k)
-    badness = np.nan_to_num(metrics * [-1, -1, -1, 1], nan=-np.inf)
-    worst = np.argmax(badness, 1)
-    places = np.concatenate([np.zeros_like(worst[:, :1]), worst], 1)
+    worst = np.argmax(np.nan_to_num(metrics * _SIGNS, nan=-np.inf), 1)
+    places = np.concatenate([np.tile(spared, (len(worst), 1)), worst], 1)
     rows = np.arange(len(places))[:, np.newaxis]
     return x_adv[rows, places], candidates[rows, places]
 
@@ -182,22 +192,26 @@ def _maps(explain, x_adv):
     return np.stack([explain(point).numpy() for point in points], 1)
 
 
-def _measure(x, y, batch, points, before, explain, k, attack):
-    """Rows and pictures of a batch, from the points (x_adv, candidates, undefined)."""
+def _measure(x, y, batch, points, before, explain, k, by):
+    """Rows and pictures of a batch, from the points (x_adv, candidates, undefined).
+
+    Metrics are those of the point that is worst by the criterion `by`; None for each one's worst.
+    """
     x_adv, candidates, undefined = points
     before, error, change = (part.numpy() for part in before)
     afters = _maps(lambda point: explain(point)[0], x_adv)
     metrics = _metrics(before, afters, candidates, k)
     undefined |= np.isnan(metrics).any((1, 2))
+    columns = [METRICS.index(name) for name in CRITERIA[by or "kendall"]]
+    badness = (metrics * _SIGNS)[..., columns].mean(-1)
     # A NaN must not hide a defined metric; where all are NaN the row says so.
-    order = np.where(np.isnan(metrics[..., 1]), np.inf, metrics[..., 1])
-    lowest = np.argmin(order, 1)
+    worst = np.argmax(np.nan_to_num(badness, nan=-np.inf), 1)
     rows = np.arange(len(batch))
-    values = metrics[rows, lowest]
-    if attack == "strongest":
+    values = metrics[rows, worst]
+    if by is None:
         shift = np.fmax.reduce(metrics[..., 3], 1)
         values = np.concatenate([np.fmin.reduce(metrics[..., :3], 1), shift[:, None]], 1)
-    kept, after = x_adv[rows, lowest], afters[rows, lowest]
+    kept, after = x_adv[rows, worst], afters[rows, worst]
     moved = np.abs(kept - x.numpy()).reshape(len(batch), -1).max(1)
     result = [
         Row(
