@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from rar_tf.attack.threats import Threat
 from rar_tf.checks import check_count, float_images
+from rar_tf.graphs import out_of_line
 
 # x_adv [B, ...] -> [B]: what an attack ascends.
 ScoreFn = Callable[[tf.Tensor], tf.Tensor]
@@ -112,12 +113,16 @@ def maximize(
     if keep is not None and seed is not None:
         start = _where(keep(threat.project(start, x)), start, x)
 
-    def step(i, x_adv, velocity, moving):
+    @out_of_line
+    def score_gradient(x_adv, i):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
             value = score(x_adv, i) if by_step else score(x_adv)
             value = tf.cast(value, x.dtype) - threat.penalty(x_adv, x)
-        gradient = tape.gradient(value, x_adv, unconnected_gradients="zero")
+        return tape.gradient(value, x_adv, unconnected_gradients="zero")
+
+    def step(i, x_adv, velocity, moving):
+        gradient = score_gradient(x_adv, i)
         velocity = momentum * velocity + _unit_l1(gradient) if momentum else gradient
         size = step_size(i) if callable(step_size) else step_size
         stepped = threat.project(threat.ascend(x_adv, velocity, size), x)
@@ -132,6 +137,7 @@ def maximize(
             return tf.stop_gradient(threat.project(start, x))
         return tf.stop_gradient(_loop(steps, step, state)[1])
 
+    select = out_of_line(select)
     value = select(x)
     value = tf.where(tf.math.is_nan(value), -float("inf"), value)
     best = x if value.shape.rank == 1 else tf.repeat(x[:, tf.newaxis], tf.shape(value)[1], 1)

@@ -8,6 +8,7 @@ from rar_tf.attribution.noise import normal_rows
 from rar_tf.attribution.outputs import OutputFn
 from rar_tf.attribution.quadrature import nodes_and_weights
 from rar_tf.checks import check_count, class_numbers, float_images
+from rar_tf.graphs import out_of_line
 
 
 def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -204,9 +205,10 @@ def _chunked(mean, sources, nodes, weights, chunk, weight_gradients):
 
     def accumulate(part, zeros):
         """Sum of `part(k)` over the chunks k, one at a time."""
+        of_chunk = out_of_line(part)
         return tf.while_loop(
             lambda k, _: k < nodes.shape[0],
-            lambda k, total: (k + 1, tf.nest.map_structure(tf.add, total, part(k))),
+            lambda k, total: (k + 1, tf.nest.map_structure(tf.add, total, of_chunk(k))),
             (tf.constant(0), zeros),
             parallel_iterations=1,
         )[1]

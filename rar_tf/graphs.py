@@ -1,0 +1,20 @@
+"""How TensorFlow is to lay out a graph."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def out_of_line(fn: Callable) -> Callable:
+    """`fn`, in a graph as a function of its own that is not inlined; outside of graphs as it is.
+
+    For the body of a loop with a network in it. On CPUs TensorFlow swaps a `MaxPoolGrad` for
+    oneDNN's, several times as fast, if it has swapped its `MaxPool` before. In a loop the graph is
+    a cycle, and which of the two it meets first differs from process to process.
+    """
+    graph_fn = tf.function(fn, autograph=False, experimental_attributes={"_noinline": True})
+
+    def call(*args):
+        return fn(*args) if tf.executing_eagerly() else graph_fn(*args)
+
+    return call
