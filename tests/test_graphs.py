@@ -12,7 +12,7 @@ from rar_tf.training import RobustModel
 
 
 def operations(graph, loops):
-    """Operations of a graph and of all that it calls, and, with `loops`, only of loop bodies."""
+    """Operations of all functions of a graph; with `loops`, of its loop bodies alone."""
     functions = {function.signature.name: function for function in graph.library.function}
     bodies = [
         node.attr["body"].func.name
