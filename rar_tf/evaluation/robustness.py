@@ -169,8 +169,7 @@ def _points(found: list[Found]):
 
 def _firsts(searches: tuple[Ifia, ...]) -> np.ndarray:
     """Of all searches' points, where each one's first criterion stands."""
-    counts = [max(len(search.select), 1) for search in searches]
-    return np.cumsum([0, *counts[:-1]])
+    return np.cumsum([0, *(len(search.select) for search in searches[:-1])])
 
 
 def _shortlist(x, x_adv, candidates, look, k, spared):
