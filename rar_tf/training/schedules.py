@@ -112,7 +112,7 @@ _FAST_OF: dict[tuple[str, str], dict[str, Any]] = {
     # wants the strongest adversary.
     ("fashion_mnist", "ig_sum_norm"): _FASHION
     | {
-        "max_steps": 3_400,
+        "max_steps": 3_300,
         "attack_steps": 20,
         "attack_step_size": 0.012,
         "completeness": False,
