@@ -1,6 +1,6 @@
 """Is the economical attack as strong as the paper's, and how much faster?
 
-    python -m benchmarks.ifia_economy --models=natural=W/natural/model.keras,madry=M/model.keras
+    python -m benchmarks.ifia_economy --models=natural=fashion_mnist/natural,mine=mine.keras
 
 Attacks the maps of the same validation images with `original` and with `default`, and appends a
 row an image to the CSV as batches finish: stop it at any time, the same command goes on. Then, and
@@ -27,10 +27,11 @@ from absl import app, flags, logging
 
 from rar_tf import datasets, evaluation
 from rar_tf.models import load_classifier
+from rar_tf.serving import zoo
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_list("models", [], "NAME=FILE.keras of each model.")
+flags.DEFINE_list("models", [], "NAME=FILE.keras or NAME=ENTRY of the zoo, of each.")
 flags.DEFINE_string("dataset", "fashion_mnist", "Whose validation images.")
 flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("protocol", "rar", "rar or far.")
@@ -69,7 +70,7 @@ def measure(models, output):
     protocol = evaluation.protocol(FLAGS.protocol, FLAGS.dataset, data.image_shape)
     work = []
     for name, file in models.items():
-        classifier = load_classifier(file)
+        classifier = load_classifier(file) if file.endswith(".keras") else zoo.load(file)
         classifier, _ = evaluation.logits_of(classifier, selection)
         hits = evaluation.correct(classifier, selection)
         indices = np.flatnonzero(hits)[: FLAGS.num_examples]

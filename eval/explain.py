@@ -8,13 +8,12 @@ the prediction, the map there, and which of the k most important pixels are kept
 """
 
 import pathlib
-import shlex
 
 from absl import flags, logging
 
 from cli.command import FLAGS, start, topic
 from eval import subject
-from rar_tf import datasets, evaluation, models
+from rar_tf import datasets, evaluation
 
 topic("The image, and the picture")
 flags.DEFINE_string("image", "0", "Number of an image of the data set, or a PNG or JPEG file.")
@@ -23,17 +22,17 @@ flags.DEFINE_string("output", "explanation.png", "Picture to write; its ending n
 
 def run() -> str:
     """One library call between reading flags and drawing."""
-    path, preset = subject.model_and_preset()
-    classifier = models.load_classifier(path)
-    data = _data(preset)
-    image, note = _from_data(data) if FLAGS.image.isdigit() else _from_file(classifier, data)
+    model = subject.load_model()
+    data = _data(model.preset)
+    from_data = FLAGS.image.isdigit()
+    image, note = _from_data(data) if from_data else _from_file(model.classifier, data)
     found = evaluation.explain(
-        classifier,
+        model.classifier,
         image,
-        subject.protocol(FLAGS.dataset or preset.get("dataset") or "other", image.shape),
+        subject.protocol(FLAGS.dataset or model.preset.get("dataset") or "other", image.shape),
         FLAGS.attack,
         outputs=FLAGS.outputs,
-        index=int(FLAGS.image) if FLAGS.image.isdigit() else 0,
+        index=int(FLAGS.image) if from_data else 0,
         seed=FLAGS.seed,
         chunk=FLAGS.chunk,
     )
@@ -41,7 +40,7 @@ def run() -> str:
     output = pathlib.Path(FLAGS.output)
     output.parent.mkdir(parents=True, exist_ok=True)
     evaluation.explanation_figure(found, name).savefig(output, dpi=150)
-    return f"{_line(found, name)}{note}; picture: {output}; next: {_next(path)}"
+    return f"{_line(found, name)}{note}; picture: {output}; next: {_next(model)}"
 
 
 def _data(preset):
@@ -91,8 +90,8 @@ def _line(found, name):
     )
 
 
-def _next(path):
-    return f"python -m eval.main --model={shlex.quote(str(path))} --num_examples=100"
+def _next(model):
+    return f"python -m eval.main {model.flag} --num_examples=100"
 
 
 if __name__ == "__main__":

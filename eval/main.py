@@ -2,6 +2,7 @@
 
     python -m eval.main --workdir=runs/fashion_mnist/ig_norm --num_examples=500
     python -m eval.main --model=mine.keras --dataset=folder:PHOTOS --k=100 --epsilon=0.03
+    python -m eval.main --zoo=fashion_mnist/ig_norm --attack=strongest
 
 What it leaves lies in --output: report.json, examples.csv (a row an image, as they come) and
 pictures/. Stop with Ctrl-C and repeat the command to go on; `python -m eval.report` makes a page
@@ -24,16 +25,21 @@ flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; de
 flags.DEFINE_bool("strong_pgd", True, "Also PGD with 100 steps and 5 restarts, on num_examples.")
 flags.DEFINE_integer("batch_size", 32, "Images at once; rows are written batch by batch.")
 flags.DEFINE_integer("num_pictures", 24, "Of how many attacked images to keep pictures.")
-flags.DEFINE_string("output", None, "Folder; default WORKDIR/eval/PROTOCOL-ATTACK.")
+flags.DEFINE_string(
+    "output",
+    None,
+    "Folder; default WORKDIR/eval/PROTOCOL-ATTACK,"
+    " for the zoo's runs/zoo/ENTRY/eval/PROTOCOL-ATTACK.",
+)
 
 
 def run() -> str:
     """One library call between reading flags and saying what was found."""
-    path, preset, classifier, data, protocol = subject.load()
+    model, data, protocol = subject.load()
     name = as_file_name(f"{FLAGS.protocol}-{FLAGS.attack}")
-    output = pathlib.Path(FLAGS.output or path.parent / "eval" / name)
+    output = pathlib.Path(FLAGS.output or model.folder / "eval" / name)
     report = evaluation.evaluate(
-        classifier,
+        model.classifier,
         data,
         protocol=protocol,
         attack=FLAGS.attack,
@@ -47,7 +53,7 @@ def run() -> str:
         chunk=FLAGS.chunk,
         seed=FLAGS.seed,
         num_pictures=FLAGS.num_pictures,
-        model_info={"file": str(path), "preset": preset or None},
+        model_info={"file": model.file, "preset": model.preset or None},
     )
     say(evaluation.summary(report))
     found = output / "report.json"

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 from typing import NamedTuple
 
 import keras
@@ -10,10 +11,12 @@ from absl import flags
 from cli.command import FLAGS, numbers, topic
 from rar_tf import datasets, evaluation, models
 from rar_tf.attack import ATTRIBUTIONS, LabelMap
+from rar_tf.serving import zoo
 
 topic("The model and its images")
 flags.DEFINE_string("workdir", None, "Folder of a training run; its model.keras is measured.")
 flags.DEFINE_string("model", None, "A .keras file, instead of --workdir.")
+flags.DEFINE_string("zoo", None, "An entry of the zoo, such as fashion_mnist/ig_norm, instead.")
 flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "What the model puts out.")
 flags.DEFINE_string(
     "dataset",
@@ -46,20 +49,28 @@ flags.DEFINE_integer("chunk", 10, "Nodes of a map at once; memory grows with bat
 flags.DEFINE_integer("seed", 0, "Of random starts.")
 
 
-class Subject(NamedTuple):
-    """What the flags name.
+class Model(NamedTuple):
+    """The model that the flags name.
 
     Attributes:
-      path: of the model's file.
+      flag: what names it again on a command line.
+      file: what a report calls it.
+      folder: where its evaluations lie, if not told otherwise.
       preset: of the training run whose model it is; {} where none is known.
       classifier: images -> logits or probabilities.
-      data: the images.
-      protocol: what is measured of them.
     """
 
-    path: pathlib.Path
+    flag: str
+    file: str
+    folder: pathlib.Path
     preset: dict
     classifier: keras.Model
+
+
+class Subject(NamedTuple):
+    """What the flags name: the model, its images, and what is measured of them."""
+
+    model: Model
     data: datasets.ImageData
     protocol: evaluation.Protocol
 
@@ -71,10 +82,9 @@ def load() -> Subject:
       ValueError: flags that are missing, or name what is not there.
       FileNotFoundError: no model or no data.
     """
-    path, preset = model_and_preset()
-    classifier = models.load_classifier(path)
-    data = load_data(preset)
-    return Subject(path, preset, classifier, data, protocol(data.name, data.image_shape))
+    model = load_model()
+    data = load_data(model.preset)
+    return Subject(model, data, protocol(data.name, data.image_shape))
 
 
 def load_data(preset: dict) -> datasets.ImageData:
@@ -114,13 +124,27 @@ def protocol(dataset: str, image_shape: tuple[int, int, int]) -> evaluation.Prot
     )
 
 
-def model_and_preset() -> tuple[pathlib.Path, dict]:
-    """The file to measure and the preset beside it, if a training run left one there."""
-    if (FLAGS.workdir is None) == (FLAGS.model is None):
+def load_model() -> Model:
+    """The model to measure, and the preset that a training run left beside it.
+
+    Raises:
+      ValueError: not one of --workdir, --model and --zoo, or no model there.
+      FileNotFoundError: no such file.
+    """
+    names = ("workdir", "model", "zoo")
+    given = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+    if len(given) != 1:
         raise ValueError(
-            "one of --workdir and --model must be given. "
-            f"Received: --workdir={FLAGS.workdir}, --model={FLAGS.model}"
+            "one of --workdir, --model and --zoo must be given. Received: "
+            + (", ".join(f"--{name}={value}" for name, value in given.items()) or "none of them")
         )
+    if FLAGS.zoo is not None:
+        folder = pathlib.Path("runs/zoo") / FLAGS.zoo
+        preset = zoo.card(FLAGS.zoo)["preset"] or {}
+        file = f"{FLAGS.zoo} of the zoo"
+        return Model(f"--zoo={FLAGS.zoo}", file, folder, preset, zoo.load(FLAGS.zoo))
     path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
-    preset = path.parent / "preset.json"
-    return path, json.loads(preset.read_text()) if preset.exists() else {}
+    beside = path.parent / "preset.json"
+    preset = json.loads(beside.read_text()) if beside.exists() else {}
+    flag = f"--model={shlex.quote(str(path))}"
+    return Model(flag, str(path), path.parent, preset, models.load_classifier(path))

@@ -15,6 +15,7 @@ import pytest
 from rar_tf import datasets
 from rar_tf.attack import LabelMap
 from rar_tf.evaluation import evaluate, protocol
+from rar_tf.serving import zoo
 from tests.evaluation.helpers import SHAPE, own_data, own_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -123,6 +124,33 @@ def test_errors_are_one_sentence_and_status_1(site):
     result = program("eval.main", f"--model={folder}/cut.keras", f"--dataset=npz:{folder}/mine.npz")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert re.search(r"^error: model must be a complete .keras file", result.stderr, re.MULTILINE)
+
+
+def test_an_entry_of_the_zoo_is_measured_by_its_name(tmp_path):
+    images = np.random.default_rng(0).random((8, 28, 28, 1), dtype=np.float32)
+    labels = np.argmax(zoo.load("fashion_mnist/madry")(images), -1)
+    labels[:2] = (labels[:2] + 1) % 10
+    classes = np.tile(np.arange(10), 2)
+    np.savez(
+        tmp_path / "mine.npz",
+        train_images=np.resize(images, (20, 28, 28, 1)),
+        train_labels=classes,
+        test_images=images,
+        test_labels=labels,
+    )
+    flags = [f"--dataset=npz:{tmp_path}/mine.npz", *FLAGS, "--nostrong_pgd"]
+    done = program("eval.main", "--zoo=fashion_mnist/madry", *flags, f"--output={tmp_path}/out")
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["natural_accuracy"]["value"] == 6 / 8
+    assert report["counts"]["misclassified"] == 2
+    assert report["model"]["preset"]["objective"] == "madry"
+    for more, told in (
+        ("--zoo=fashion_mnist/madri", "name must be one of fashion_mnist/ig_norm, "),
+        ("--model=a.keras", "one of --workdir, --model and --zoo must be given. Received: --model"),
+    ):
+        again = program("eval.main", "--zoo=fashion_mnist/madry", more, *flags)
+        assert again.returncode == 1 and f"error: {told}" in again.stderr
 
 
 def test_table_and_figures(site):
