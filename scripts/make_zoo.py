@@ -1,11 +1,13 @@
-"""An entry of the zoo from a finished run: its weights in float16, measured as they are then.
+"""An entry of the zoo: a finished run's weights in float16, and the card of what they reach.
 
     python -m scripts.make_zoo --run=runs/time_to_quality/ig_norm-0/run
+    python -m eval.main --zoo=fashion_mnist/ig_norm
+    python -m scripts.make_zoo --entry=fashion_mnist/ig_norm \\
+        --report=runs/zoo/fashion_mnist/ig_norm/eval/rar-default/report.json
 
-Writes ZOO/DATASET/OBJECTIVE: weights.npz, card.json, MODEL_CARD.md. The card has the run's
-command, seed and time, and what the rounded weights reach on the test images: both accuracies on
-all, IN and CO by --protocol and the default attack on --num_examples. The evaluation lies beside
-the run, in eval/zoo-PROTOCOL, and a stopped one goes on with the same command.
+The first writes ZOO/DATASET/OBJECTIVE: weights.npz, card.json, MODEL_CARD.md, with the run's
+command, seed and time. What the rounded weights reach is measured as every model is; the last
+writes it into the card.
 """
 
 import dataclasses
@@ -13,22 +15,22 @@ import json
 import pathlib
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, flags
 
-from rar_tf import datasets, evaluation
+from rar_tf import evaluation
 from rar_tf.evaluation.report import hardware
 from rar_tf.models import load_classifier
 from rar_tf.serving import Provenance, model_card, zoo
 from rar_tf.training import Workdir, resolve
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "The workdir of a finished run.", required=True)
-flags.DEFINE_string("output", "zoo", "The zoo's folder.")
+flags.DEFINE_string("run", None, "The workdir of a finished run, of which to make an entry.")
 flags.DEFINE_string("seconds", None, "JSON with the run's time; default seconds.json beside it.")
-flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
-flags.DEFINE_string("protocol", "rar", "rar or far.")
-flags.DEFINE_integer("num_examples", 1200, "Test images whose maps are attacked.")
-flags.DEFINE_integer("accuracy_examples", None, "Test images of the accuracies; default all.")
+flags.DEFINE_string("entry", None, "An entry that is there already, to write its card anew.")
+flags.DEFINE_string("report", None, "The report.json of the entry's evaluation.")
+flags.DEFINE_string("output", "zoo", "The zoo's folder.")
+flags.mark_flags_as_mutual_exclusive(["run", "entry"], required=True)
+flags.mark_flags_as_mutual_exclusive(["run", "report"])
 
 
 def command(preset: dict[str, Any]) -> str:
@@ -48,11 +50,8 @@ def command(preset: dict[str, Any]) -> str:
     )
 
 
-def main(argv):
-    """Rounds, measures, writes the card."""
-    del argv
-    logging.set_verbosity(logging.INFO)
-    run, root = Workdir(pathlib.Path(FLAGS.run)), pathlib.Path(FLAGS.output)
+def from_run(run: Workdir) -> tuple[str, Provenance]:
+    """The entry's name and what is known of a finished run; its validation was not of float16."""
     known = Provenance.of(run.model)
     preset = known.preset
     if not run.model.is_file() or preset is None:
@@ -62,23 +61,33 @@ def main(argv):
     if seconds.is_file():
         minutes = json.loads(seconds.read_text())["seconds"] / 60
         training["minutes"] = f"{minutes:.1f}, natural start and validations included"
-    # The run's validation was of weights that were not rounded.
-    known = dataclasses.replace(known, training=training, validation=None)
-    classifier, name = load_classifier(run.model), f"{preset['dataset']}/{preset['objective']}"
+    name = f"{preset['dataset']}/{preset['objective']}"
+    return name, dataclasses.replace(known, training=training, validation=None)
+
+
+def main(argv):
+    """Writes the entry."""
+    del argv
+    root = pathlib.Path(FLAGS.output)
+    if FLAGS.run:
+        run = Workdir(pathlib.Path(FLAGS.run))
+        name, known = from_run(run)
+        classifier = load_classifier(run.model)
+        told = f"next: python -m eval.main --zoo={name}"
+    else:
+        name, classifier = FLAGS.entry, zoo.load(FLAGS.entry, root=root)
+        card = zoo.card(name, root=root)
+        known = Provenance(preset=card["preset"], training=card["training"])
+        told = f"with {FLAGS.report}" if FLAGS.report else "without an evaluation"
+    if FLAGS.report:
+        report = evaluation.load_report(FLAGS.report)
+        if report.model.get("file") != f"{name} of the zoo":
+            raise SystemExit(
+                f"--report must be of {name} of the zoo. Received: one of {report.model['file']}"
+            )
+        known = dataclasses.replace(known, report=report)
     zoo.save(classifier, root / name, model_card(classifier, provenance=known))
-    rounded = zoo.load(name, root=root)
-    report = evaluation.evaluate(
-        rounded,
-        datasets.load(preset["dataset"], manual_dir=FLAGS.manual_dir, seed=preset["seed"]),
-        protocol=FLAGS.protocol,
-        num_examples=FLAGS.num_examples,
-        accuracy_examples=FLAGS.accuracy_examples,
-        output=run.root / "eval" / f"zoo-{FLAGS.protocol}",
-        model_info={"file": f"{name} of the zoo", "preset": preset},
-    )
-    known = dataclasses.replace(known, report=report)
-    zoo.save(rounded, root / name, model_card(rounded, provenance=known))
-    print(f"zoo: {root / name}; {(root / name / 'weights.npz').stat().st_size / 2**20:.2f} MiB")
+    print(f"zoo: {root / name}, {told}")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ def integrated_gradients(
 
     IG_i = (x_i - b_i) * sum_k w_k d f(b + t_k (x - b)) / d x_i        [STY17 eq. 1]
 
+    Where the output begins with an affine map (`ClassifierOutput.affine_start`), its gradients
+    are averaged behind that map and go back through it once: it costs no more for many nodes.
     The nodes are stacked on the batch axis, `chunk` of them at a time. With a chunk
     smaller than the number of nodes the backward pass recomputes each chunk, so that
     neither pass holds more than one chunk of activations, at the price of one more
@@ -74,18 +76,35 @@ def integrated_gradients(
     """
     x = float_images(x)
     y = class_numbers(y, x.shape[0])
-    nodes, weights = (tf.cast(part, x.dtype) for part in nodes_and_weights(rule, steps))
-    nodes += tf.cast(shift, x.dtype) / steps
+    nodes, weights = nodes_and_weights(rule, steps)
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
-    difference = x - start
 
-    def line(t, start, difference):
-        return start + tf.reshape(t, [-1] + [1] * x.shape.rank) * difference
+    def mean_gradient(output_fn, start, end):
+        along = tf.cast(nodes, end.dtype) + tf.cast(shift, end.dtype) / steps
+        return _mean_gradient(
+            output_fn,
+            _line,
+            (start, end - start),
+            y,
+            along,
+            tf.cast(weights, end.dtype),
+            chunk,
+            weight_gradients,
+        )
 
-    mean = _mean_gradient(
-        output_fn, line, (start, difference), y, nodes, weights, chunk, weight_gradients
-    )
-    return difference * mean
+    shared = getattr(output_fn, "affine_start", None) if len(nodes) > 1 else None
+    if shared is None:
+        return (x - start) * mean_gradient(output_fn, start, x)
+    affine, rest = shared
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        end = affine(x, training=False)
+    mean = mean_gradient(rest, affine(start, training=False), end)
+    return (x - start) * tape.gradient(end, x, mean)
+
+
+def _line(t, start, difference):
+    return start + tf.reshape(t, [-1] + [1] * difference.shape.rank) * difference
 
 
 def smooth_grad(

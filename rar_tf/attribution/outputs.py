@@ -4,6 +4,7 @@ Each function turns a classifier into an `OutputFn`. The classifier is called wi
 `training=False`: points on an integration path must not move batch statistics.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import keras
@@ -22,30 +23,45 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     )
 
 
-def label_loss(classifier: keras.Model) -> OutputFn:
+@dataclasses.dataclass(frozen=True)
+class ClassifierOutput:
+    """An `OutputFn` of a classifier: `of_logits(classifier(points), labels)`.
+
+    Attributes:
+      classifier: points [N, ...] -> logits [N, classes].
+      of_logits: (logits, labels) -> values [N].
+    """
+
+    classifier: keras.Model
+    of_logits: OutputFn
+
+    def __call__(self, points: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return self.of_logits(self.classifier(points, training=False), labels)
+
+    @property
+    def affine_start(self) -> tuple[keras.Model, "ClassifierOutput"] | None:
+        """(affine, rest) with `output(x, y) = rest(affine(x), y)`, if the classifier has them."""
+        parts = getattr(self.classifier, "affine_start", None)
+        return parts and (parts.affine, ClassifierOutput(parts.rest, self.of_logits))
+
+
+def label_loss(classifier: keras.Model) -> ClassifierOutput:
     """The loss of the label, `l_y(x) = -log softmax(f(x))_y` in nats [RAR sec. 3.1]."""
-
-    def output(points, labels):
-        return cross_entropy(classifier(points, training=False), labels)
-
-    return output
+    return ClassifierOutput(classifier, cross_entropy)
 
 
-def label_logit(classifier: keras.Model) -> OutputFn:
+def label_logit(classifier: keras.Model) -> ClassifierOutput:
     """The label's logit `f_y(x)`, which [FAR eq. 1-2] and the evaluation attribute."""
 
-    def output(points, labels):
-        logits = tf.cast(classifier(points, training=False), tf.float32)
+    def logit(logits, labels):
+        logits = tf.cast(logits, tf.float32)
         return tf.gather(logits, labels_of(logits, labels), axis=1, batch_dims=1)
 
-    return output
+    return ClassifierOutput(classifier, logit)
 
 
-def label_probability(classifier: keras.Model) -> OutputFn:
+def label_probability(classifier: keras.Model) -> ClassifierOutput:
     """The label's probability `softmax(f(x))_y`."""
-    loss = label_loss(classifier)
-
-    def output(points, labels):
-        return tf.exp(-loss(points, labels))
-
-    return output
+    return ClassifierOutput(
+        classifier, lambda logits, labels: tf.exp(-cross_entropy(logits, labels))
+    )

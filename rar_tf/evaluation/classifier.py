@@ -33,10 +33,15 @@ def networks(classifier: keras.Model, ifia: Ifia) -> tuple[keras.Model, keras.Mo
     """The networks that the attack's score and its selection see, on the same variables."""
     rewritable = isinstance(classifier, (keras.Function, keras.Sequential))
     precision = ifia.precision if rewritable else "float32"
-    selected = models.compute_twin(classifier, precision)
+    selected = ascended = models.compute_twin(classifier, precision)
     if ifia.second_derivatives == "softplus_twin":
-        return models.softplus_twin(selected, ifia.softplus_beta), selected
+        ascended = models.softplus_twin(selected, ifia.softplus_beta)
     if ifia.second_derivatives == "softplus_second_derivative":
         smooth = models.with_softplus_second_derivative(classifier, ifia.softplus_beta)
-        return models.compute_twin(smooth, precision), selected
-    return selected, selected
+        ascended = models.compute_twin(smooth, precision)
+    return models.with_affine_start(ascended), models.with_affine_start(selected)
+
+
+def explained(classifier: keras.Model) -> keras.Model:
+    """The network whose maps the metrics compare: the classifier, cheaper to differentiate."""
+    return models.with_affine_start(models.compute_twin(classifier))

@@ -20,7 +20,7 @@ from rar_tf.attribution import (
     spearman,
     top_k_intersection,
 )
-from rar_tf.evaluation.classifier import networks
+from rar_tf.evaluation.classifier import explained, networks
 from rar_tf.evaluation.examples import Picture, Row
 from rar_tf.evaluation.progress import Progress
 from rar_tf.evaluation.protocols import Protocol
@@ -131,14 +131,14 @@ def _search_function(classifier, selection, search, chunk, region, clean_map):
 
 
 def _explain_function(classifier, selection, protocol, chunk):
-    logit = label_logit(classifier)
-
+    network = explained(classifier)
+    logit = label_logit(network)
     signature = [*selection.signature, tf.TensorSpec([], tf.int32)]
 
     @tf.function(autograph=False, input_signature=signature)
     def explain(x, y, first_row):
         options = {"chunk": chunk, "first_row": first_row}
-        attribution = protocol.label_map.attribute(classifier, x, y, **options)
+        attribution = protocol.label_map.attribute(network, x, y, **options)
         change = logit(x, y) - logit(tf.zeros_like(x), y)
         error = tf.abs(tf.reduce_sum(attribution, [1, 2, 3]) - change)
         return saliency(attribution), error, change

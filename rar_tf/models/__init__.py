@@ -7,6 +7,7 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
+from rar_tf.models.affine_start import AffineStart, with_affine_start
 from rar_tf.models.compute import PRECISIONS, compute_twin
 from rar_tf.models.files import load_classifier
 from rar_tf.models.fitting import fitted
@@ -18,6 +19,7 @@ from rar_tf.models.small_cnn import small_cnn
 from rar_tf.models.weight_decay import decay_kernels
 
 __all__ = [
+    "AffineStart",
     "ARCHITECTURES",
     "INITIALIZERS",
     "NORMALIZATIONS",
@@ -39,5 +41,6 @@ __all__ = [
     "softplus",
     "softplus_twin",
     "to_logits",
+    "with_affine_start",
     "with_softplus_second_derivative",
 ]

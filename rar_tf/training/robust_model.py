@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from rar_tf.attack import Attack
 from rar_tf.checks import class_numbers, float_images
-from rar_tf.models import compute_twin, with_softplus_second_derivative
+from rar_tf.models import compute_twin, with_affine_start, with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective
 
 
@@ -57,9 +57,10 @@ class RobustModel(keras.Model):
             )
         self.classifier = classifier
         network = compute_twin(classifier, precision, keep=objective.layers)
-        attacked = network
+        attacked = network = with_affine_start(network)
         if objective.softplus_beta is not None:
             attacked = with_softplus_second_derivative(network, objective.softplus_beta)
+            attacked = with_affine_start(attacked)
         # On the classifier's own weights: in a closure, or Keras would count them twice.
         self._networks = lambda: (network, attacked)
         self.objective = objective

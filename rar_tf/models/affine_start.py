@@ -1,0 +1,57 @@
+"""What the points of a line share: a network whose first layer is affine, in two parts."""
+
+from typing import NamedTuple
+
+import keras
+
+from rar_tf.models.rewrite import functional_view, with_attributes
+
+
+class AffineStart(NamedTuple):
+    """A network in two parts on its variables, `network(x) = rest(affine(x))`.
+
+    `affine` takes points of a line to points of a line, `A(b + t (x - b)) = A b + t (A x - A b)`,
+    and its derivative is the same at all of them: attributions along a line compute it and its
+    transpose once an image instead of once a node.
+    """
+
+    affine: keras.Model
+    rest: keras.Model
+
+
+def with_affine_start(model: keras.Model) -> keras.Model:
+    """A twin of a model that has `affine_start`, an `AffineStart` if its first layer is affine.
+
+    That is a convolution or dense layer without activation, the only one that sees the image, as
+    the first of a `compute_twin` is. Otherwise `affine_start` is None.
+
+    Args:
+      model: a built classifier.
+
+    Returns:
+      The same function on the same variables.
+    """
+    parts = _parts(model) if isinstance(model, (keras.Function, keras.Sequential)) else None
+    return with_attributes(model, affine_start=parts)
+
+
+def _parts(model):
+    graph = functional_view(model)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        return None
+    nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
+    image = graph.inputs[0]
+    readers = [n for n in nodes if any(tensor is image for tensor in n.input_tensors)]
+    if len(readers) != 1 or not _is_affine(readers[0].operation):
+        return None
+    hidden = readers[0].outputs[0]
+    if graph.outputs[0] is hidden or sum(n.operation is readers[0].operation for n in nodes) > 1:
+        return None
+    return AffineStart(keras.Model(image, hidden), keras.Model(hidden, graph.outputs[0]))
+
+
+def _is_affine(operation):
+    return (
+        type(operation) in (keras.layers.Conv2D, keras.layers.Dense)
+        and operation.activation is keras.activations.linear
+    )

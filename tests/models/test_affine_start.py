@@ -1,0 +1,125 @@
+"""with_affine_start: the same function in two parts, the first of them affine."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rar_tf.attribution import integrated_gradients, label_loss
+from rar_tf.models import compute_twin, small_cnn, softplus_twin, with_affine_start
+
+RANDOM = np.random.default_rng(7)
+X, OTHER, U = (tf.constant(RANDOM.random((4, 12, 12, 1)), tf.float32) for _ in range(3))
+Y = tf.constant([0, 1, 2, 0])
+
+
+@pytest.fixture(scope="module")
+def twin():
+    # A seed without windows whose two largest values differ by a rounding error.
+    model, random = small_cnn(num_classes=3, input_shape=(12, 12, 1), seed=3), RANDOM.spawn(1)[0]
+    for variable in model.trainable_variables:  # a bias of zero would hide a wrong one
+        variable.assign_add(0.01 * random.normal(size=variable.shape))
+    return softplus_twin(compute_twin(model))
+
+
+def derivatives(network, by_variables=True, **options):
+    """IG, and the derivatives of <IG, U> by x, the baseline and maybe the variables."""
+    with tf.GradientTape() as tape:
+        tape.watch([X, OTHER])
+        ig = integrated_gradients(label_loss(network), X, Y, baseline=OTHER, **options)
+        product = tf.reduce_sum(ig * U)
+    sources = [X, OTHER, *(network.trainable_variables if by_variables else [])]
+    return [ig, *tape.gradient(product, sources, unconnected_gradients="zero")]
+
+
+def test_the_parts_are_the_model(twin):
+    network = with_affine_start(twin)
+    affine, rest = network.affine_start
+    np.testing.assert_array_equal(rest(affine(X)), twin(X))
+    np.testing.assert_allclose(
+        affine(0.3 * X + 0.7 * OTHER), 0.3 * affine(X) + 0.7 * affine(OTHER), atol=1e-6
+    )
+    assert all(
+        a is b for a, b in zip(network.variables, [*affine.variables, *rest.variables], strict=True)
+    )
+    assert not hasattr(twin, "affine_start")
+
+
+@pytest.mark.parametrize("chunk", [None, 2])
+@pytest.mark.parametrize("rule", ["right", "trapezoid"])
+def test_integrated_gradients_and_their_derivatives_stay(twin, rule, chunk):
+    settings = {"steps": 5, "rule": rule, "chunk": chunk}
+    found, expected = (
+        derivatives(with_affine_start(twin), **settings),
+        derivatives(twin, **settings),
+    )
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max() + 1e-12)
+
+
+def test_an_attack_alone_gets_the_derivative_by_x(twin):
+    settings = {"steps": 5, "chunk": 2, "weight_gradients": False}
+    found = derivatives(with_affine_start(twin), by_variables=False, **settings)[1]
+    expected = derivatives(twin, steps=5)[1]
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_bfloat16_comes_as_near_as_without():
+    model = small_cnn(num_classes=3, input_shape=(12, 12, 1), seed=3)
+    exact = derivatives(softplus_twin(compute_twin(model)), steps=5)
+    plain = softplus_twin(compute_twin(model, "mixed_bfloat16"))
+    errors = [
+        [np.linalg.norm(a - b) for a, b in zip(derivatives(net, steps=5), exact, strict=True)]
+        for net in (with_affine_start(plain), plain)
+    ]
+    assert errors[0][0] < 1.5 * errors[1][0] and errors[0][1] < 1.5 * errors[1][1]
+
+
+def test_the_first_layer_sees_an_image_once_whatever_the_nodes(twin, monkeypatch):
+    network, seen = with_affine_start(twin), []
+    conv = network.affine_start.affine.layers[-1]
+    call = type(conv).call
+    monkeypatch.setattr(
+        type(conv), "call", lambda self, x: (seen.append((self.name, len(x))), call(self, x))[1]
+    )
+    integrated_gradients(label_loss(network), X, Y, baseline=OTHER, steps=10)
+    assert [n for name, n in seen if name == conv.name] == [4, 4]  # X and the baseline
+
+
+def image():
+    return keras.Input((12, 12, 1))
+
+
+def after(x, h):
+    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Flatten()(h)))
+
+
+def with_relu():
+    return after(x := image(), keras.layers.Conv2D(2, 3, activation="relu")(x))
+
+
+def with_skip():
+    x = image()
+    return after(x, keras.layers.Conv2D(1, 3, padding="same")(x) + x)
+
+
+def with_a_shared_layer():
+    conv = keras.layers.Conv2D(1, 3, padding="same")
+    return after(x := image(), conv(keras.activations.relu(conv(x))))
+
+
+def linear():
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+
+
+class Own(keras.Model):
+    """Not a graph of layers."""
+
+    def call(self, x):
+        return tf.reduce_sum(x, [1, 2])
+
+
+@pytest.mark.parametrize("make", [with_relu, with_skip, with_a_shared_layer, linear, Own])
+def test_other_networks_have_none(make):
+    model = make()
+    assert with_affine_start(model).affine_start is None
