@@ -26,11 +26,14 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     """FLOPs of one training step an image: {"attack": ..., "gradient": ...}.
 
     "attack" is the search for x_adv, "gradient" the objective there, its derivative by the
-    weights and the step. With F = `forward_flops`, F_1 its first layer and m nodes:
+    weights and the step. With F = `forward_flops`, F_1 its first layer and one node:
 
-      an attack step   2 F (madry), 4 m F (ig_norm), (4 m + 2) F (ig_sum_norm)
-      the gradient     3 F - F_1 (natural), and m (6 F - F_1) (ig_norm), 2 m F where chunked,
-                       3 F - F_1 with completeness (F with lambda = 1)
+      an attack step   2 F (madry), 4 F (ig_norm), 6 F (ig_sum_norm)
+      the gradient     3 F - F_1 (natural), and 6 F - F_1 (ig_norm), 3 F - F_1 with
+                       completeness (F with lambda = 1)
+
+    m > 1 nodes share an affine first layer: 4 m (F - F_1) + 5 F_1 an attack step of ig_norm,
+    6 m (F - F_1) + 7 F_1 its gradient, and up to 2 m (F - F_1) where chunked.
 
     Every term counts as it is traced, a user's own included.
 
