@@ -37,7 +37,7 @@ flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Whose measurement.")
 flags.DEFINE_string(
     "attack",
     "default",
-    "original: as the paper; default: cheaper, provisional; strongest: a portfolio; or "
+    "original: as the paper; default: cheaper, as strong; strongest: a portfolio; or "
     "MODULE:FUNCTION of your own, from a protocol to a tuple of rar_tf.attack.Ifia.",
 )
 flags.DEFINE_enum("norm", "inf", ["inf", "2"], "Norm of the threat.")

@@ -68,8 +68,8 @@ class Protocol:
           twin, held back where the label flips, the iterate of the lowest mean of top-k
           intersection and Kendall; once from x and once from a random start, each in 15% of the
           steps, as much larger, with 8 rotating midpoint nodes instead of 100, in bfloat16.
-          Provisional, as is every figure by it, until benchmarks/ifia_economy.py has shown on 200
-          validation images of three models that it is as strong as `original`.
+          On 200 validation images each of three models it is at least as strong as `original`:
+          benchmarks/ifia_economy.py.
         strongest: a portfolio of scores and starts around `default`, whose searches are its
           first; each metric is the worst of what all found, never weaker than `default` on
           an image.
