@@ -81,6 +81,7 @@ topic("The attack in training")
 flags.DEFINE_float("epsilon", None, "Radius of the threat, in pixel units (pixels in [0, 1]).")
 flags.DEFINE_enum("norm", None, ["inf", "2"], "Norm of the threat.")
 flags.DEFINE_integer("attack_steps", None, "Steps of the inner maximization.")
+flags.DEFINE_float("attack_ramp", None, "Share of training in which they grow to as many.")
 flags.DEFINE_float("attack_step_size", None, "Size of its steps, in pixel units.")
 
 topic("Optimization")

@@ -40,7 +40,8 @@ def attack(preset: Preset) -> Attack | None:
     else:
         threat = LpBall(norm=needed(preset, "norm"), epsilon=needed(preset, "epsilon"))
     step_size = needed(preset, "attack_step_size")
-    return Attack(threat, steps=preset.attack_steps, step_size=step_size)
+    ramp = round((preset.attack_ramp or 0.0) * preset.max_steps)
+    return Attack(threat, steps=preset.attack_steps, step_size=step_size, ramp=ramp)
 
 
 def check_data(preset: Preset, data: ImageData) -> None:

@@ -34,6 +34,8 @@ class Preset:
       weight_decay: factor of the L2 loss wd * sum w^2 / 2 on kernels.
       norm, epsilon: of the threat; epsilon in pixel units ([0, 1]).
       attack_steps, attack_step_size: of the inner maximization.
+      attack_ramp: share of the optimizer steps in which the attack's grow from one to
+        `attack_steps`, each as much larger; None for all from the first.
       gamma: price of moving, of "distributional".
       weight: lambda or beta of the objective.
       ig_steps, attack_ig_steps, ig_rule: quadrature in the gradient step and the attack, which
@@ -77,6 +79,7 @@ class Preset:
     epsilon: float | None = None
     attack_steps: int | None = None
     attack_step_size: float | None = None
+    attack_ramp: float | None = None
     gamma: float | None = None
     weight: float | None = None
     ig_steps: int | None = None
@@ -181,6 +184,8 @@ def applies(preset: Preset, name: str) -> bool:
         free += (*settings, "gamma")
     elif "ig_steps" in settings:
         free += ("chunk", "layer")
+    if preset.attack_steps is not None:
+        free += ("attack_ramp",)
     return getattr(preset, name) is not None or name in free
 
 
@@ -249,6 +254,8 @@ def _checked(preset: Preset) -> Preset:
         value = getattr(preset, name)
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite. Received: {name}={value}")
+    if preset.attack_ramp is not None and not 0 < preset.attack_ramp <= 1:
+        raise ValueError(f"attack_ramp must be in (0, 1]. Received: {preset.attack_ramp}")
     if preset.ema is not None and not 0 < preset.ema < 1:
         raise ValueError(f"ema must be in (0, 1). Received: ema={preset.ema}")
     check_name("precision", preset.precision, PRECISIONS)
