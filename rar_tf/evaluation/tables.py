@@ -4,6 +4,8 @@ import dataclasses
 import glob
 import pathlib
 
+import numpy as np
+
 from rar_tf.evaluation.examples import ExamplesFile, Row
 from rar_tf.evaluation.report import Interval, Report, load_report
 
@@ -126,17 +128,18 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
     """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
 
     NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
-    the attack "original" stand with the number of images that it was run on.
+    the attack "original" stand with the number of images that it was run on, and with what the
+    attack "default" found on the same ones.
     """
     here = [result for result in results if result.setting == setting]
     published = [key[2] for key in PUBLISHED if key[:2] == setting]
     rows = []
     for approach in dict.fromkeys([*published, *(result.approach for result in here)]):
-        runs = {
-            result.report.attack: result.report for result in here if result.approach == approach
-        }
+        found = {result.report.attack: result for result in here if result.approach == approach}
+        runs = {attack: result.report for attack, result in found.items()}
         default = runs.get("default")
         any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
+        original = found.get("original")
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
         rows.append(
             (
@@ -145,7 +148,7 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
                 *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
                 *PUBLISHED.get((*setting, approach), ("",) * 4),
-                *_pair(runs.get("original"), count=True),
+                *(_original(original, found.get("default")) if original else _BLANK),
                 *_pair(runs.get("strongest")),
             )
         )
@@ -166,8 +169,9 @@ EXPLANATION = (
     "NA, AA: natural and PGD accuracy in percent; IN: top-k intersection in percent; CO: Kendall's "
     "tau; over the correctly classified of the first images of the split, mean [bootstrap 95% "
     "interval]. Figures that stand alone are of the attack `default`; `original` is the paper's "
-    "own attack (n images), `strongest` the worst that a portfolio of attacks finds. * quoted by "
-    "[FAR] from other papers. [FAR] prints IN as a fraction."
+    "own attack (n images, and what `default` found on them), `strongest` the worst that a "
+    "portfolio of attacks finds. * quoted by [FAR] from other papers. [FAR] prints IN as a "
+    "fraction."
 )
 
 
@@ -207,12 +211,25 @@ def accuracy_cell(report: Report | None, name: str) -> str:
     return f"{100 * accuracy.value:.2f}" if accuracy else ""
 
 
-def _pair(report: Report | None, count: bool = False) -> tuple[str, str]:
+def _pair(report: Report | None) -> tuple[str, str]:
     if report is None:
         return _BLANK
-    note = f" (n={report.counts['attacked']})" if count else ""
     top_k, kendall = report.metrics["top_k"], report.metrics["kendall"]
-    return interval_cell(top_k, 100, 2) + note, interval_cell(kendall, 1, 4)
+    return interval_cell(top_k, 100, 2), interval_cell(kendall, 1, 4)
+
+
+def _original(original: Result, default: Result | None) -> tuple[str, str]:
+    """IN and CO of "original", and of "default" on the same images if it was run on all of them."""
+    found_in, found_co = _pair(original.report)
+    count = f"n={original.report.counts['attacked']}"
+    indices = [row.index for row in original.rows()]
+    there = {row.index: row for row in default.rows()} if default else {}
+    if not indices or not set(indices) <= set(there):
+        return f"{found_in} ({count})", found_co
+    top_k, kendall = (
+        np.nanmean([getattr(there[i], name) for i in indices]) for name in ("top_k", "kendall")
+    )
+    return f"{found_in} ({count}, default {100 * top_k:.2f})", f"{found_co} (default {kendall:.4f})"
 
 
 def interval_cell(metric: Interval, scale: float, digits: int) -> str:

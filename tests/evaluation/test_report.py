@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rar_tf.evaluation import PUBLISHED, Interval, find_results, load_report, markdown, summary
+from rar_tf.evaluation.examples import ExamplesFile
 from rar_tf.evaluation.report import interval, summarize
 from tests.evaluation.helpers import report, row
 
@@ -93,6 +94,18 @@ def test_table_stands_beside_the_published_values(tmp_path):
     assert cells[13:] == ["5.00 [5.00, 5.00]", "0.1000 [0.1000, 0.1000]"]
     madry = next(line for line in lines if line.startswith("| madry"))
     assert [cell.strip() for cell in madry.split("|")[1:9]] == ["madry", *[""] * 6, "85.73"]
+
+
+def test_the_paper_s_attack_stands_beside_default_on_the_same_images(tmp_path):
+    found = {"default": (0.2, 0.6, 0.7), "original": (0.3, 0.5)}
+    for attack, kendalls in found.items():
+        saved(tmp_path / attack, report("natural", attack, kendalls))
+        file = ExamplesFile(tmp_path / attack / "0" / "examples.csv")
+        file.append([row(i, kendall) for i, kendall in enumerate(kendalls)])
+    line = markdown(find_results(f"{tmp_path}/*/*")).splitlines()[4]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[5].startswith("25.00") and cells[6].startswith("0.5000")
+    assert cells[11].endswith("(n=2, default 20.00)") and cells[12].endswith("(default 0.4000)")
 
 
 def test_published_values_are_complete():
