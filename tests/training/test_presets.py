@@ -213,3 +213,11 @@ def test_values_that_the_parts_themselves_refuse():
 def test_differences_name_what_differs():
     before, after = {"a": 1, "b": 2, "d": 1}, {"a": 1, "b": 3, "c": 4}
     assert differences(before, after) == ["b: 2 -> 3", "d: 1 -> None", "c: None -> 4"]
+
+
+def test_a_ramp_is_a_share_of_a_training_with_an_attack():
+    assert resolve("fashion_mnist", "madry", attack_ramp=0.5).attack_ramp == 0.5
+    with pytest.raises(ValueError, match=r"attack_ramp must be in \(0, 1\]. Received: 1.5"):
+        resolve("fashion_mnist", "madry", attack_ramp=1.5)
+    with pytest.raises(ValueError, match="attack_ramp does not apply to objective=natural"):
+        resolve("fashion_mnist", "natural", attack_ramp=0.5)
