@@ -15,6 +15,7 @@ from absl import flags
 from cli.command import FLAGS, Stop, hush, numbers, say, start, topic
 from cli.settings import settings
 from rar_tf import datasets
+from rar_tf.attack import DECAYS
 from rar_tf.models import ARCHITECTURES, INITIALIZERS, PRECISIONS
 from rar_tf.naming import OWN, as_file_name
 from rar_tf.objective import CATALOGUE
@@ -81,8 +82,8 @@ topic("The attack in training")
 flags.DEFINE_float("epsilon", None, "Radius of the threat, in pixel units (pixels in [0, 1]).")
 flags.DEFINE_enum("norm", None, ["inf", "2"], "Norm of the threat.")
 flags.DEFINE_integer("attack_steps", None, "Steps of the inner maximization.")
-flags.DEFINE_float("attack_ramp", None, "Share of training in which they grow to as many.")
 flags.DEFINE_float("attack_step_size", None, "Size of its steps, in pixel units.")
+flags.DEFINE_enum("attack_decay", None, DECAYS, "Whether they shrink, from that to 0.")
 
 topic("Optimization")
 flags.DEFINE_integer("batch_size", None, "Global batch size.")

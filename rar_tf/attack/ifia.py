@@ -12,7 +12,7 @@ from rar_tf.attack import map_scores
 from rar_tf.attack.criteria import CRITERIA, metric_function
 from rar_tf.attack.label import margin, predicts
 from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
-from rar_tf.attack.search import maximize
+from rar_tf.attack.search import DECAYS, decaying, maximize
 from rar_tf.attack.threats import LpBall
 from rar_tf.attribution import cross_entropy, uniform_rows
 from rar_tf.checks import check_count, class_numbers, float_images
@@ -50,7 +50,7 @@ class Ifia:
       score: one of `SCORES`; a function of one's own, (maps [B, H, W] of mean 1, the clean
         maps) -> [B], to ascend; or a mixture: pairs of such a score and its weight.
       steps, step_size: gradient steps; step_size in pixel units.
-      decay: "constant", or "linear" for steps that shrink to 0.
+      decay: of `Attack`.
       momentum: of `maximize`.
       random_start: start at a random point of the threat rather than at x.
       algorithm: "select" returns the iterate with the worst metric of those whose label is
@@ -105,7 +105,7 @@ class Ifia:
         for name, values, known in (
             ("score", [part for part in self._mixture if not callable(part)], SCORES),
             ("select", self.select or ("none",), CRITERIA),
-            ("decay", (self.decay,), ("constant", "linear")),
+            ("decay", (self.decay,), DECAYS),
             ("algorithm", (self.algorithm,), ALGORITHMS),
             ("second_derivatives", (self.second_derivatives,), SECOND_DERIVATIVES),
         ):
@@ -185,7 +185,7 @@ class Ifia:
             x,
             self.threat,
             steps=self.steps,
-            step_size=self._size if self.decay == "linear" else self.step_size,
+            step_size=decaying(self.step_size, self.steps, self.decay),
             seed=seed if self.random_start else None,
             first_row=first_row,
             flat_at_x=self._flat_at_x,
@@ -215,9 +215,6 @@ class Ifia:
             and self.second_derivatives != "softplus_twin"
             and self.algorithm != "adversarial"
         )
-
-    def _size(self, i):
-        return self.step_size * (1 - tf.cast(i, tf.float32) / self.steps)
 
     def _score(self, networks, x, y, clean, seed, region, options):
         ascended, selected = networks

@@ -8,11 +8,13 @@ import tensorflow as tf
 from rar_tf.attack.threats import Threat
 from rar_tf.checks import check_count, float_images
 from rar_tf.graphs import out_of_line
+from rar_tf.naming import check_name
 
 # x_adv [B, ...] -> [B]: what an attack ascends.
 ScoreFn = Callable[[tf.Tensor], tf.Tensor]
 # In pixel units, > 0; a function of the step's number (int32 scalar from 0) for a schedule.
 StepSize = float | Callable[[tf.Tensor], tf.Tensor]
+DECAYS = ("constant", "linear")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,52 +26,41 @@ class Attack:
       steps: gradient steps, >= 0.
       step_size: in pixel units, > 0.
       random_start: start at a random point of the threat rather than at x.
-      ramp: training steps over which the number of attack steps grows from 1 to `steps`, each
-        as much larger as there are fewer; 0 for all of them from the first.
+      decay: "constant", or "linear" for steps that shrink from `step_size` to 0: see
+        `decaying`.
     """
 
     threat: Threat
     steps: int
     step_size: float
     random_start: bool = True
-    ramp: int = 0
+    decay: str = "constant"
 
     def __post_init__(self):
         _check_steps(self.steps, self.step_size)
-        check_count("ramp", self.ramp, 0)
+        check_name("decay", self.decay, DECAYS)
 
-    def __call__(
-        self, score: ScoreFn, x: tf.Tensor, *, seed, iteration: tf.Tensor | int = 0, **options
-    ) -> tf.Tensor:
-        """`maximize` with these settings; the seed is not used without a random start.
-
-        Args:
-          score, x, seed, **options: as there.
-          iteration: training steps done so far, for `ramp`.
-        """
-        steps: int | tf.Tensor = self.steps
-        step_size: StepSize = self.step_size
-        if self.ramp:
-            steps = self.steps_at(iteration)
-            larger = self.step_size * self.steps / tf.cast(steps, x.dtype)
-
-            def step_size(_):
-                return larger
-
+    def __call__(self, score: ScoreFn, x: tf.Tensor, *, seed, **options) -> tf.Tensor:
+        """`maximize` with these settings; the seed is not used without a random start."""
         return maximize(
             score,
             x,
             self.threat,
-            steps=steps,
-            step_size=step_size,
+            steps=self.steps,
+            step_size=decaying(self.step_size, self.steps, self.decay),
             seed=seed if self.random_start else None,
             **options,
         )
 
-    def steps_at(self, iteration: tf.Tensor | int) -> tf.Tensor:
-        """Attack steps (int32 scalar) of the training step after `iteration` others."""
-        done = tf.cast(iteration, tf.int32)
-        return tf.minimum(1 + self.steps * done // max(self.ramp, 1), self.steps)
+
+def decaying(step_size: float, steps: int, decay: str) -> StepSize:
+    """Steps of one size ("constant"), or of `step_size (1 - i / steps)` ("linear").
+
+    The first cross the ball, the last settle: see `benchmarks/adversary.py`.
+    """
+    if decay == "constant":
+        return step_size
+    return lambda i: step_size * (1 - tf.cast(i, tf.float32) / steps)
 
 
 def maximize(
@@ -77,7 +68,7 @@ def maximize(
     x: tf.Tensor,
     threat: Threat,
     *,
-    steps: int | tf.Tensor,
+    steps: int,
     step_size: StepSize,
     seed: tf.Tensor | None,
     first_row: tf.Tensor | int = 0,
@@ -96,7 +87,7 @@ def maximize(
       score: x_adv [B, ...] -> [B]; examples must not depend on each other.
       x: [B, ...] float32, pixels in [0, 1].
       threat: the allowed set.
-      steps: number of steps, >= 0; an int32 scalar without `select`.
+      steps: number of steps, >= 0.
       step_size: in pixel units, > 0; or a function of the step's number.
       seed: int [2], for a random start; None starts at x.
       first_row: number of the first row among all rows that share the seed.
@@ -158,7 +149,7 @@ def maximize(
 
     state = (tf.constant(0), start, tf.zeros_like(x), tf.ones(tf.shape(x)[:1], tf.bool))
     if select is None:
-        if not tf.is_tensor(steps) and steps == 0:
+        if steps == 0:
             return tf.stop_gradient(threat.project(start, x))
         return tf.stop_gradient(_loop(steps, step, state)[1])
 
@@ -208,7 +199,6 @@ def _unit_l1(x):
 
 
 def _check_steps(steps, step_size):
-    if not tf.is_tensor(steps):
-        check_count("steps", steps, 0)
+    check_count("steps", steps, 0)
     if not callable(step_size) and not step_size > 0:
         raise ValueError(f"step_size must be > 0. Received: step_size={step_size}")

@@ -39,9 +39,8 @@ def attack(preset: Preset) -> Attack | None:
         threat = TransportPenalty(preset.gamma)
     else:
         threat = LpBall(norm=needed(preset, "norm"), epsilon=needed(preset, "epsilon"))
-    step_size = needed(preset, "attack_step_size")
-    ramp = round((preset.attack_ramp or 0.0) * preset.max_steps)
-    return Attack(threat, steps=preset.attack_steps, step_size=step_size, ramp=ramp)
+    step_size, decay = needed(preset, "attack_step_size"), preset.attack_decay or "constant"
+    return Attack(threat, steps=preset.attack_steps, step_size=step_size, decay=decay)
 
 
 def check_data(preset: Preset, data: ImageData) -> None:

@@ -1,6 +1,5 @@
 """What a training step costs, before it runs: operations and bytes."""
 
-import dataclasses
 import math
 
 import keras
@@ -36,8 +35,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     m > 1 nodes share an affine first layer: 4 m (F - F_1) + 5 F_1 an attack step of ig_norm,
     6 m (F - F_1) + 7 F_1 its gradient, and up to 2 m (F - F_1) where chunked.
 
-    Every term counts as it is traced, a user's own included; an attack that is ramped up, as
-    the mean of the run.
+    Every term counts as it is traced, a user's own included.
 
     Args:
       preset: objective and attack.
@@ -46,8 +44,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     Raises:
       ValueError: an operation whose cost is not known before the run.
     """
-    whole = dataclasses.replace(preset, attack_ramp=None)
-    model = RobustModel(classifier, build.objective(preset), build.attack(whole))
+    model = RobustModel(classifier, build.objective(preset), build.attack(preset))
     model.compile(keras.optimizers.SGD())
     model.optimizer.build(model.trainable_variables)
     specs = [
@@ -56,16 +53,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     ]
     attack = count_flops(lambda x, y: model.find_adversary(Batch(x, y)), specs)
     total = count_flops(lambda x, y: model.train_step((x, y)), specs)
-    return {"attack": attack * mean_attack(preset), "gradient": total - attack}
-
-
-def mean_attack(preset: Preset) -> float:
-    """Mean number of attack steps of the run's steps, as a share of `attack_steps`."""
-    search = build.attack(preset)
-    if search is None or not search.ramp:
-        return 1.0
-    counts = search.steps_at(tf.range(preset.max_steps))
-    return float(tf.reduce_mean(tf.cast(counts, tf.float64))) / search.steps
+    return {"attack": attack, "gradient": total - attack}
 
 
 def gradient_bytes(classifier: keras.Model) -> int:

@@ -1,6 +1,5 @@
 """What a run will cost: a few real steps, before anything long starts."""
 
-import dataclasses
 import resource
 import sys
 import time
@@ -24,7 +23,7 @@ def estimate(preset: Preset, data: ImageData) -> str:
     model = RobustModel(
         build.classifier(preset, data.num_classes, data.image_shape),
         build.objective(preset),
-        build.attack(dataclasses.replace(preset, attack_ramp=None)),
+        build.attack(preset),
         seed=preset.seed,
         precision=preset.precision,
     )
@@ -45,8 +44,6 @@ def estimate(preset: Preset, data: ImageData) -> str:
         f"{preset.max_steps} steps (validation every {preset.validate_every} steps on top), "
         f"{peak / 2**30:.2f} GiB peak memory"
     )
-    if preset.attack_ramp is not None:
-        text += "; less, as the attack is ramped up"
     if preset.init_from == "natural":
         text += f"; before them, {preset.natural_steps} steps of natural training"
     return text

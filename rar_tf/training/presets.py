@@ -5,6 +5,7 @@ import types
 import typing
 from typing import Any
 
+from rar_tf.attack import DECAYS
 from rar_tf.checks import check_count
 from rar_tf.datasets import image_sides
 from rar_tf.models import INITIALIZERS, PRECISIONS
@@ -34,8 +35,7 @@ class Preset:
       weight_decay: factor of the L2 loss wd * sum w^2 / 2 on kernels.
       norm, epsilon: of the threat; epsilon in pixel units ([0, 1]).
       attack_steps, attack_step_size: of the inner maximization.
-      attack_ramp: share of the optimizer steps in which the attack's grow from one to
-        `attack_steps`, each as much larger; None for all from the first.
+      attack_decay: of its step size, "constant" or "linear" (to 0); None for the first.
       gamma: price of moving, of "distributional".
       weight: lambda or beta of the objective.
       ig_steps, attack_ig_steps, ig_rule: quadrature in the gradient step and the attack, which
@@ -79,7 +79,7 @@ class Preset:
     epsilon: float | None = None
     attack_steps: int | None = None
     attack_step_size: float | None = None
-    attack_ramp: float | None = None
+    attack_decay: str | None = None
     gamma: float | None = None
     weight: float | None = None
     ig_steps: int | None = None
@@ -185,7 +185,7 @@ def applies(preset: Preset, name: str) -> bool:
     elif "ig_steps" in settings:
         free += ("chunk", "layer")
     if preset.attack_steps is not None:
-        free += ("attack_ramp",)
+        free += ("attack_decay",)
     return getattr(preset, name) is not None or name in free
 
 
@@ -254,10 +254,10 @@ def _checked(preset: Preset) -> Preset:
         value = getattr(preset, name)
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite. Received: {name}={value}")
-    if preset.attack_ramp is not None and not 0 < preset.attack_ramp <= 1:
-        raise ValueError(f"attack_ramp must be in (0, 1]. Received: {preset.attack_ramp}")
     if preset.ema is not None and not 0 < preset.ema < 1:
         raise ValueError(f"ema must be in (0, 1). Received: ema={preset.ema}")
+    if preset.attack_decay is not None:
+        check_name("attack_decay", preset.attack_decay, DECAYS)
     check_name("precision", preset.precision, PRECISIONS)
     for name in ("validate_every", "checkpoint_every"):
         check_count(name, getattr(preset, name))

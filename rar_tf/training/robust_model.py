@@ -86,7 +86,6 @@ class RobustModel(keras.Model):
             self.objective.score(self._networks()[1], batch),
             batch.image,
             seed=tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)]),
-            iteration=self.optimizer.iterations,
             first_row=replica * tf.shape(batch.image)[0],
             flat_at_x=self.objective.flat_at_x,
             keep=self._same_class(batch.image) if self.objective.keep_label else None,

@@ -144,16 +144,10 @@ def test_errors():
             Attack(LpBall(), steps=1, step_size=step_size)
 
 
-def test_a_ramp_takes_the_same_way_in_ever_more_steps():
-    search = Attack(LpBall("inf", 0.3), steps=4, step_size=0.05, ramp=8)
-    counts = [int(search.steps_at(i)) for i in range(10)]
-    assert counts == [1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
-    x, seed = tf.fill([2, 3, 3, 1], 0.5), tf.constant([1, 2])
-
-    def score(x_adv):
-        return tf.reduce_sum(tf.sin(9.0 * x_adv), [1, 2, 3])
-
-    for iteration, steps in ((0, 1), (3, 2), (7, 4), (100, 4)):
-        plain = Attack(search.threat, steps=steps, step_size=0.05 * 4 / steps)
-        found = search(score, x, seed=seed, iteration=iteration)
-        np.testing.assert_allclose(found, plain(score, x, seed=seed), atol=1e-6)
+def test_decaying_steps_shrink_linearly_to_zero():
+    search = Attack(LpBall("inf", 0.3, None), 4, 0.1, random_start=False, decay="linear")
+    # 0.1 (1 + 3/4 + 1/2 + 1/4) along the sign of the gradient, which for `linear` is constant.
+    moved = search(linear, X, seed=None) - X
+    np.testing.assert_allclose(np.abs(moved), 0.25, rtol=1e-6)
+    with pytest.raises(ValueError, match="decay must be.*constant, linear"):
+        Attack(LpBall("inf", 0.3), 4, 0.1, decay="cosine")

@@ -70,13 +70,6 @@ def ig_flops(nodes):
     return nodes * (4 * (CNN - CONV1) + small) + 5 * CONV1
 
 
-def test_a_ramp_costs_the_mean_of_its_steps():
-    settings = {"attack_steps": 4, "max_steps": 400}
-    whole, ramped = (cost("madry", **settings, **more) for more in ({}, {"attack_ramp": 0.5}))
-    # 50 optimizer steps each with 1, 2 and 3 attack steps, the other 250 with 4.
-    assert ramped == (whole[0] * (50 * (1 + 2 + 3) + 250 * 4) / (400 * 4), whole[1])
-
-
 def test_ascent_of_the_loss_costs_as_madrys():
     attack, gradient = cost("ig_norm", attack_steps=5, attack_ig_steps=0)
     assert attack == 5 * 2 * CNN

@@ -210,14 +210,15 @@ def test_values_that_the_parts_themselves_refuse():
         build.attack(resolve("fashion_mnist", "madry", epsilon=float("nan")))
 
 
+def test_the_decay_of_attack_steps_is_of_a_training_with_an_attack():
+    preset = resolve("fashion_mnist", "madry", attack_decay="linear")
+    assert build.attack(preset).decay == "linear"
+    with pytest.raises(ValueError, match="attack_decay must be.*constant, linear.*cosine"):
+        resolve("fashion_mnist", "madry", attack_decay="cosine")
+    with pytest.raises(ValueError, match="attack_decay does not apply to objective=natural"):
+        resolve("fashion_mnist", "natural", attack_decay="linear")
+
+
 def test_differences_name_what_differs():
     before, after = {"a": 1, "b": 2, "d": 1}, {"a": 1, "b": 3, "c": 4}
     assert differences(before, after) == ["b: 2 -> 3", "d: 1 -> None", "c: None -> 4"]
-
-
-def test_a_ramp_is_a_share_of_a_training_with_an_attack():
-    assert resolve("fashion_mnist", "madry", attack_ramp=0.5).attack_ramp == 0.5
-    with pytest.raises(ValueError, match=r"attack_ramp must be in \(0, 1\]. Received: 1.5"):
-        resolve("fashion_mnist", "madry", attack_ramp=1.5)
-    with pytest.raises(ValueError, match="attack_ramp does not apply to objective=natural"):
-        resolve("fashion_mnist", "natural", attack_ramp=0.5)
