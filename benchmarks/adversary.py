@@ -92,7 +92,7 @@ def draw(found: list[tuple[int, str, float, float]], path: str, title: str) -> N
     axes = figure.subplots()
     for decay, colour in zip(DECAYS, ("#4477aa", "#cc6677"), strict=True):
         mine = [(steps, loss) for steps, name, _, loss in found if name == decay]
-        axes.plot(*zip(*mine, strict=True), "o-", color=colour, label=f"{decay} steps")
+        axes.plot(*zip(*mine, strict=True), "o-", color=colour, label=f"attack_decay={decay}")
     axes.set_xscale("log")
     ticks = sorted({row[0] for row in found})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
