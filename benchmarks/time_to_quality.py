@@ -6,9 +6,9 @@ Trains each objective by its fast preset from a fresh folder, natural start and 
 included, once a seed, and measures the result by `--protocol=rar`: NA and AA on the whole test
 set, IN and CO by the default attack. The time is that of the training alone. Rows are kept as they
 come; the same command goes on where a stopped one ended, adding up the time that it had taken
-before. Prints the table (means over the seeds, and their spread) and draws it. Run it on a machine
-that does nothing else; in the same run a step of the paper's schedule is timed, so that the ratio
-holds elsewhere.
+before; `--nomeasure` trains alone, for the same command to measure later. Prints the table (means
+over the seeds, and their spread) and draws it. Train on a machine that does nothing else; after
+each training a step of the paper's schedule is timed, so that the ratio holds elsewhere.
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ flags.DEFINE_list("objectives", ["madry", "ig_norm", "ig_sum_norm"], "Which.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "One run each.")
 flags.DEFINE_integer("num_examples", 1200, "Test images; maps of those it has right.")
 flags.DEFINE_integer("max_steps", None, "Optimizer steps; default the preset's.")
+flags.DEFINE_bool("measure", True, "Whether to measure what is trained; else later.")
 flags.DEFINE_bool("table", False, "Only print the table.")
 
 _DATASET = "fashion_mnist"
@@ -41,10 +42,20 @@ _ACCURACIES = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
 
 
 def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> None:
-    """Trains and measures one model and writes its row."""
+    """Trains one model, measures it with `--measure`, and writes its row."""
     folder = root / f"{name}-{seed}"
     preset = resolve(_DATASET, name, seed=seed, max_steps=FLAGS.max_steps)
     minutes = timed(lambda: train(preset, Workdir(folder / "run"), data), folder / "seconds.json")
+    trained = folder / "trained.json"
+    if not trained.exists():
+        paper = {"objective": name, "schedule": "paper", "chunk": 10}
+        kept = {
+            "machine": hardware(),
+            "paper_step": measure_step(paper, 3) if name.startswith("ig") else None,
+        }
+        write_atomically(trained, json.dumps(kept, default=str).encode())
+    if not FLAGS.measure:
+        return
     report = evaluation.evaluate(
         train(preset, Workdir(folder / "run"), data),  # already trained: read from its file
         data,
@@ -59,9 +70,7 @@ def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> N
         "seed": seed,
         "minutes": minutes,
         "preset": dataclasses.asdict(preset),
-        "paper_step": measure_step({"objective": name, "schedule": "paper", "chunk": 10}, 3)
-        if name.startswith("ig")
-        else None,
+        **json.loads(trained.read_text()),
         "validation": read_metrics(folder / "run" / "metrics.csv"),
         "report": dataclasses.asdict(report),
     }
