@@ -27,15 +27,22 @@ def test_the_evaluations():
     assert shown("evaluation") == lines_of(markdown(RESULTS))
 
 
-def test_the_economy_of_the_default_attack():
+@pytest.mark.parametrize(
+    "name, command",
+    [
+        ("economy", ["benchmarks.ifia_economy"]),
+        ("time_to_quality", ["benchmarks.time_to_quality", "--root=benchmarks/time_to_quality"]),
+    ],
+)
+def test_the_tables_of_benchmarks(name, command):
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ifia_economy", "--table"],
+        [sys.executable, "-m", *command, "--table"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert shown("economy") == lines_of(done.stdout)
+    assert shown(name) == lines_of(done.stdout)
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda r: f"{r.approach}-{r.report.attack}")

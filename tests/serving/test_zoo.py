@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from cli.settings import settings
 from rar_tf.models import build
 from rar_tf.serving import Provenance, model_card, zoo
 from rar_tf.training import resolve
@@ -88,3 +89,16 @@ def test_the_command_of_a_card_is_the_runs():
     )
     own = resolve("mnist", "ig_norm", initializer="own")
     assert command(json.loads(to_json(own))).endswith("--seed=0 --initializer=own")
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_command_of_an_entry_trains_its_preset(name):
+    """A preset that changes must not leave behind a command that now trains another."""
+    card = zoo.card(name)
+    given = dict(word[2:].split("=", 1) for word in card["training"]["command"].split()[3:])
+    names = [given.pop(key) for key in ("dataset", "objective", "schedule")]
+    seed = int(given.pop("seed"))
+    overrides = settings("--zoo", [f"{key}={value}" for key, value in given.items()])
+    found = json.loads(to_json(resolve(*names, seed=seed, **overrides)))
+    assert {key: found[key] for key in card["preset"]} == card["preset"]
+    assert {found[key] for key in found.keys() - card["preset"].keys()} <= {None, "constant"}
