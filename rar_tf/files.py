@@ -35,6 +35,12 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: pathlib.Path) -> None:
+    """Removes what a process left that was killed while it wrote; none may be writing there."""
+    for leftover in folder.glob(".*.tmp*"):
+        leftover.unlink(missing_ok=True)
+
+
 def refuse_bombs(archive: zipfile.ZipFile) -> None:
     """Raises ValueError if a member is large and expands to over a hundred times its size."""
     for member in archive.infolist():

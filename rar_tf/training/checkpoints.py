@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from rar_tf.files import read_npz, write_atomically
+from rar_tf.files import read_npz, remove_unfinished, write_atomically
 from rar_tf.training.robust_model import RobustModel
 
 _NAME = re.compile(r"step-(\d{8})\.npz")
@@ -22,8 +22,7 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
       OSError: the file could not be written; the checkpoints before it are still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
-        leftover.unlink(missing_ok=True)
+    remove_unfinished(folder)
     path = folder / f"step-{step(model):08d}.npz"
     arrays: dict[str, Any] = {
         key: np.asarray(variable) for key, variable in _variables(model).items()

@@ -169,7 +169,7 @@ class _Run:
 
 def save_classifier(classifier: keras.Model, path: pathlib.Path) -> None:
     """Writes a `.keras` file that is either whole or not there."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.keras")
     try:
         classifier.save(temporary)
         os.replace(temporary, path)

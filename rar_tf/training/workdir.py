@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from absl import logging
 
-from rar_tf.files import write_atomically
+from rar_tf.files import remove_unfinished, write_atomically
 from rar_tf.training.presets import Preset, differences
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -138,6 +138,9 @@ class Workdir:
                 logging.warning(
                     "%s cannot be locked (%s): start no second run there", self.root, error
                 )
+            else:
+                with contextlib.suppress(OSError):  # Litter is no reason to stop.
+                    remove_unfinished(self.root)
             with contextlib.suppress(OSError):  # Whose it is, is a courtesy.
                 self.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             yield

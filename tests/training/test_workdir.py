@@ -67,6 +67,19 @@ def test_a_workdir_in_use_is_refused_and_free_again_afterwards(tmp_path):
         pass
 
 
+def test_what_a_killed_process_left_half_written_goes_and_nothing_else(tmp_path):
+    workdir = Workdir(tmp_path / "run")
+    workdir.root.mkdir()
+    for name in (".metrics.csv.7.tmp", ".model.keras.7.tmp.keras", "metrics.csv", "my.tmp"):
+        (workdir.root / name).write_text("")
+    with workdir.held():
+        assert {path.name for path in workdir.root.iterdir()} == {".lock", "metrics.csv", "my.tmp"}
+        (workdir.root / ".metrics.csv.8.tmp").write_text("by the holder")
+        with pytest.raises(WorkdirError), workdir.held():
+            pass
+        assert (workdir.root / ".metrics.csv.8.tmp").exists()
+
+
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
