@@ -40,10 +40,11 @@ def command(preset: dict[str, Any]) -> str:
     given = {name: preset[name] for name in names}
     own = json.loads(json.dumps(dataclasses.asdict(plain)))
     given |= {name: value for name, value in preset.items() if value != own[name]}
-    if {"initializer", "init_scale"} & set(given):
-        given["initializer"] = preset["initializer"] or "own"
-    if given.get("init_scale", 1) is None:
-        del given["init_scale"]
+    scales = ("init_scale", "first_init_scale")
+    if {"initializer", *scales} & set(given):
+        given |= {"initializer": preset["initializer"] or "own"}
+        given |= {name: preset.get(name) for name in scales}
+    given = {name: value for name, value in given.items() if value is not None}
     flat = {n: ",".join(map(str, v)) if isinstance(v, list) else v for n, v in given.items()}
     return " ".join(
         ["python -m train.main", *(f"--{name}={value}" for name, value in flat.items())]

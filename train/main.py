@@ -46,6 +46,7 @@ flags.DEFINE_string("schedule", "fast", "fast: minutes. paper: the original's hy
 flags.DEFINE_string("architecture", None, f"One of {', '.join(ARCHITECTURES)}{OWN}.")
 flags.DEFINE_string("initializer", None, f"Of its weights: {', '.join(INITIALIZERS)}, own.")
 flags.DEFINE_float("init_scale", None, "Factor of the initial kernels.")
+flags.DEFINE_float("first_init_scale", None, "Factor of the first one, if another.")
 flags.DEFINE_string("init_from", None, "scratch, natural (train it first) or a .keras file.")
 flags.DEFINE_string(
     "model", None, "Your own classifier, a .keras file, trained on from its weights: short for "

@@ -8,6 +8,7 @@ from rar_tf.models.activations import (
     with_softplus_second_derivative,
 )
 from rar_tf.models.affine_start import AffineStart, with_affine_start
+from rar_tf.models.borrowed import nonlinear_layers, with_borrowed_derivatives
 from rar_tf.models.compute import PRECISIONS, compute_twin
 from rar_tf.models.files import load_classifier
 from rar_tf.models.fitting import fitted
@@ -33,6 +34,7 @@ __all__ = [
     "flower_resnet",
     "gtsrb_resnet",
     "load_classifier",
+    "nonlinear_layers",
     "reinitialize",
     "scale_kernels",
     "relu_with_softplus_second_derivative",
@@ -42,5 +44,6 @@ __all__ = [
     "softplus_twin",
     "to_logits",
     "with_affine_start",
+    "with_borrowed_derivatives",
     "with_softplus_second_derivative",
 ]

@@ -80,20 +80,27 @@ def reinitialize(model: keras.Model, name: str, seed: int = 0) -> None:
         raise ValueError(f"model must be built and hold kernels. Received: {model.name!r}")
 
 
-def scale_kernels(model: keras.Model, factor: float) -> None:
+def scale_kernels(model: keras.Model, factor: float, first: float | None = None) -> None:
     """Multiplies every kernel of a built model by a factor > 0, in place; biases stay.
 
     Small initial kernels let training move features rather than reweigh those drawn
     [Chizat et al. 2019, "lazy training"].
 
+    Args:
+      model: a built Keras model.
+      factor: of the kernels.
+      first: of the first kernel, the one that sees the image; None for `factor`.
+
     Raises:
       ValueError: a factor that is not positive and finite.
     """
-    if not 0 < factor < float("inf"):
-        raise ValueError(f"factor must be > 0 and finite. Received: factor={factor}")
-    for variable in model.weights:
-        if variable.name.endswith("kernel"):
-            variable.assign(factor * variable.numpy())
+    first = factor if first is None else first
+    for name, value in {"factor": factor, "first": first}.items():
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be > 0 and finite. Received: {name}={value}")
+    kernels = [variable for variable in model.weights if variable.name.endswith("kernel")]
+    for index, kernel in enumerate(kernels):
+        kernel.assign((factor if index else first) * kernel.numpy())
 
 
 def _draw(random, distribution, size, variable):

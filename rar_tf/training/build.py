@@ -127,8 +127,7 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
     )
     if preset.initializer is not None:
         models.reinitialize(model, preset.initializer, seed=preset.seed)
-    if preset.init_scale is not None:
-        models.scale_kernels(model, preset.init_scale)
+    models.scale_kernels(model, preset.init_scale or 1.0, first=preset.first_init_scale)
     return model
 
 

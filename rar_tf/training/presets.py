@@ -56,6 +56,7 @@ class Preset:
       initializer: of `rar_tf.models.INITIALIZERS`; None for the architecture's own, which as an
         override is called "own".
       init_scale: factor of the initial kernels; None for 1.
+      first_init_scale: that of the first kernel; None for `init_scale`.
     """
 
     dataset: str
@@ -101,10 +102,17 @@ class Preset:
     image_size: tuple[int, int] | None = None
     initializer: str | None = None
     init_scale: float | None = None
+    first_init_scale: float | None = None
 
 
 # A `.keras` file brings its own.
-_NOT_WITH_A_FILE = ("architecture", "initializer", "init_scale", "natural_steps")
+_NOT_WITH_A_FILE = (
+    "architecture",
+    "initializer",
+    "init_scale",
+    "first_init_scale",
+    "natural_steps",
+)
 # What any preset may be given: another lr_schedule or optimizer may need what its own has not.
 _FREE: tuple[str, ...] = (
     "warmup_steps",
@@ -115,6 +123,7 @@ _FREE: tuple[str, ...] = (
     "image_size",
     "initializer",
     "init_scale",
+    "first_init_scale",
 )
 
 
@@ -150,13 +159,16 @@ def resolve(
     if "options" in overrides:
         overrides["options"] = _options(preset, overrides["options"])
     if "initializer" in overrides:  # as it is, unless it is scaled as well
-        overrides = {"init_scale": None, **overrides}
+        overrides = {"init_scale": None, "first_init_scale": None, **overrides}
         if overrides["initializer"] == "own":
             overrides["initializer"] = None
     preset = dataclasses.replace(preset, **overrides)
-    if schedule == "fast" and "init_scale" not in overrides:
-        scale = FAST_INIT_SCALES.get(preset.architecture or "")
-        preset = dataclasses.replace(preset, init_scale=scale)
+    if schedule == "fast":
+        scales = FAST_INIT_SCALES.get(preset.architecture or "", {})
+        unset: dict[str, Any] = {
+            name: value for name, value in scales.items() if name not in overrides
+        }
+        preset = dataclasses.replace(preset, **unset)
     for field in dataclasses.fields(preset):
         _check_type(field, getattr(preset, field.name))
     if preset.init_from.endswith(".keras"):
@@ -199,6 +211,7 @@ def natural_start(preset: Preset) -> Preset:
         architecture=preset.architecture,
         initializer=preset.initializer or "own",
         init_scale=preset.init_scale,
+        first_init_scale=preset.first_init_scale,
         image_size=preset.image_size,
         precision=preset.precision,
         max_steps=preset.natural_steps,
@@ -250,7 +263,8 @@ def _checked(preset: Preset) -> Preset:
         )
     if preset.initializer is not None:
         check_name("initializer", preset.initializer, INITIALIZERS)
-    for name in ("learning_rate", "attack_step_size", "chunk", "init_scale"):
+    positive = ("learning_rate", "attack_step_size", "chunk", "init_scale", "first_init_scale")
+    for name in positive:
         value = getattr(preset, name)
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name} must be > 0 and finite. Received: {name}={value}")

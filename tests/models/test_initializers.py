@@ -104,5 +104,10 @@ def test_scale_of_kernels():
     scale_kernels(model, 0.25)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old / 4 if old.ndim > 1 else old)
+    scale_kernels(model, 4.0, first=2.0)
+    for index, (old, new) in enumerate(zip(before, model.get_weights(), strict=True)):
+        np.testing.assert_array_equal(new, old if index else old / 2)
     with pytest.raises(ValueError, match="factor must be > 0 and finite. Received: factor=0"):
         scale_kernels(model, 0)
+    with pytest.raises(ValueError, match="first must be > 0 and finite. Received: first=inf"):
+        scale_kernels(model, 1.0, first=float("inf"))

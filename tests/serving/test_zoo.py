@@ -89,6 +89,8 @@ def test_the_command_of_a_card_is_the_runs():
     )
     own = resolve("mnist", "ig_norm", initializer="own")
     assert command(json.loads(to_json(own))).endswith("--seed=0 --initializer=own")
+    scaled = resolve("mnist", "ig_norm", init_scale=0.5, initializer="own")
+    assert command(json.loads(to_json(scaled))).endswith("--initializer=own --init_scale=0.5")
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -79,35 +79,42 @@ def test_fast_natural_models_are_those_that_others_start_from():
     assert resolve("gtsrb", "natural").batch_size == 32 < resolve("gtsrb", "madry").batch_size
 
 
-def test_the_scale_of_fast_initial_kernels_follows_the_architecture():
-    assert resolve("mnist", "ig_norm").init_scale == 0.5
-    assert resolve("folder:photos", "ig_norm").init_scale is None
-    assert resolve("folder:photos", "ig_norm", architecture="small_cnn").init_scale == 0.5
-    assert resolve("mnist", "ig_norm", architecture="resnet18").init_scale is None
-    assert natural_start(resolve("mnist", "ig_norm", init_scale=2.0)).init_scale == 2
+def _scales(preset):
+    return preset.init_scale, preset.first_init_scale
+
+
+def test_the_scales_of_fast_initial_kernels_follow_the_architecture():
+    assert _scales(resolve("mnist", "ig_norm")) == (0.5, 0.1)
+    assert _scales(resolve("folder:photos", "ig_norm")) == (None, None)
+    assert _scales(resolve("folder:photos", "ig_norm", architecture="small_cnn")) == (0.5, 0.1)
+    assert _scales(resolve("mnist", "ig_norm", architecture="resnet18")) == (None, None)
+    given = {"init_scale": 2.0, "first_init_scale": 3.0}
+    assert _scales(natural_start(resolve("mnist", "ig_norm", **given))) == (2, 3)
     for paper in (resolve("mnist", "ig_norm", "paper"), resolve("mnist", "aat", "paper")):
-        assert paper.init_scale is None and natural_start(paper).init_scale is None
-    assert resolve("mnist", "ig_norm", init_from="me.keras").init_scale is None
+        assert _scales(paper) == _scales(natural_start(paper)) == (None, None)
+    assert _scales(resolve("mnist", "ig_norm", init_from="me.keras")) == (None, None)
 
 
 def test_an_initializer_is_taken_as_it_is():
     own = resolve("mnist", "ig_norm", initializer="own")
-    assert own.initializer is None and own.init_scale is None
+    assert (own.initializer, *_scales(own)) == (None, None, None)
     other = resolve("mnist", "aat", initializer="HU")
-    assert (other.initializer, other.init_scale) == ("HU", None)
-    assert resolve("mnist", "aat", initializer="HU", init_scale=0.3).init_scale == 0.3
-    for preset in (own, other):
+    assert (other.initializer, *_scales(other)) == ("HU", None, None)
+    scaled = resolve("mnist", "aat", initializer="HU", init_scale=0.3)
+    assert _scales(scaled) == (0.3, None)
+    for preset in (own, other, scaled):
         start = natural_start(preset)
-        assert (start.initializer, start.init_scale) == (preset.initializer, None)
+        assert (start.initializer, *_scales(start)) == (preset.initializer, *_scales(preset))
 
 
 def test_initial_kernels_are_scaled_and_biases_are_not():
-    halves, own = (
-        build.classifier(resolve("mnist", "ig_norm", **settings), 10, (28, 28, 1)).get_weights()
-        for settings in ({}, {"initializer": "own"})
-    )
-    for half, whole in zip(halves, own, strict=True):
-        np.testing.assert_array_equal(half, 0.5 * whole if whole.ndim > 1 else whole)
+    presets = [resolve("mnist", "ig_norm"), resolve("mnist", "ig_norm", initializer="own")]
+    fast, own = (build.classifier(preset, 10, (28, 28, 1)).get_weights() for preset in presets)
+    for index, (scaled, whole) in enumerate(zip(fast, own, strict=True)):
+        factor = 1 if whole.ndim == 1 else 0.5 if index else 0.1
+        np.testing.assert_array_equal(scaled, np.float32(factor) * whole)
+    with pytest.raises(ValueError, match="first_init_scale must be > 0 and finite. Received: f"):
+        resolve("mnist", "ig_norm", first_init_scale=0.0)
     with pytest.raises(ValueError, match="init_scale must be > 0 and finite. Received: init_sc"):
         resolve("mnist", "ig_norm", init_scale=-1.0)
 

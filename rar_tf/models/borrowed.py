@@ -1,0 +1,93 @@
+"""Which layer's derivatives changed: networks that take some of them from another point."""
+
+from collections.abc import Collection
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from rar_tf.models.rewrite import functional_view, kind, rewritten, with_attributes
+
+# Layers without weights whose derivative depends on the point.
+_NONLINEAR = ("relu", "leakyrelu", "elu", "softmax", "activation")
+_POOLING = ("maxpooling", "globalmaxpooling")
+
+
+def nonlinear_layers(model: keras.Model) -> list[str]:
+    """Names of the layers whose derivative depends on the point, in the order of the graph.
+
+    Activations, as layers of their own or of a convolution or dense layer, and max pooling.
+
+    Raises:
+      ValueError: neither a Functional nor a Sequential model, or one inside another.
+    """
+    if not isinstance(model, (keras.Function, keras.Sequential)):
+        raise ValueError(
+            f"model must be Functional or Sequential. Received: {type(model).__name__}"
+        )
+    operations = functional_view(model).operations
+    nested = [op.name for op in operations if isinstance(op, keras.Model)]
+    if nested:
+        raise ValueError(f"model must not hold models. Received: one with {', '.join(nested)}")
+    return [operation.name for operation in operations if _is_nonlinear(operation)]
+
+
+def with_borrowed_derivatives(model: keras.Model, layers: Collection[str]) -> keras.Model:
+    """The model on two stacked halves of points; the first borrows derivatives of the second.
+
+    Values [2B, classes] are the model's. Backwards, the named layers' Jacobians are for both
+    halves those at the second half's values; every other layer's are its own. With all of
+    `nonlinear_layers(model)` the input gradient of point i is that of point B + i; with one of
+    them, what that layer alone contributes to the difference (for a ReLU: its gates).
+
+    Args:
+      model: a built Functional or Sequential model.
+      layers: names of `nonlinear_layers(model)`.
+
+    Returns:
+      A twin on the same variables, for input gradients alone: not for training or saving.
+
+    Raises:
+      ValueError: an unknown layer, or a model that `nonlinear_layers` refuses.
+    """
+    known = nonlinear_layers(model)
+    for name in layers:
+        if name not in known:
+            raise ValueError(f"layers must be of {', '.join(known)}. Received: {name}")
+
+    def replace(value: Any):
+        if getattr(value, "name", None) not in layers or not isinstance(value, keras.Operation):
+            return value
+        if _has_activation(value):
+            return with_attributes(value, activation=_borrowing(value.activation))
+        return keras.layers.Lambda(_borrowing(value), name=value.name)
+
+    return rewritten(model, replace)
+
+
+def _borrowing(function):
+    @tf.custom_gradient
+    def borrow(h):
+        def grad(upstream):
+            second = h[tf.shape(h)[0] // 2 :]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                there = tf.concat([second, second], 0)
+                tape.watch(there)
+                value = function(there)
+            return tape.gradient(value, there, upstream)
+
+        return function(h), grad
+
+    return borrow
+
+
+def _has_activation(operation) -> bool:
+    activation = getattr(operation, "activation", keras.activations.linear)
+    return activation is not keras.activations.linear and kind(operation) != "activation"
+
+
+def _is_nonlinear(operation) -> bool:
+    name = kind(operation) or ""
+    if name == "activation":
+        return operation.activation is not keras.activations.linear
+    return name in _NONLINEAR or name.startswith(_POOLING) or _has_activation(operation)

@@ -1,0 +1,90 @@
+"""Derivatives borrowed from another point, against those of the points themselves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rar_tf.models import nonlinear_layers, resnet18, small_cnn, with_borrowed_derivatives
+
+RANDOM = np.random.default_rng(0)
+X, OTHER = (tf.constant(RANDOM.random((3, 12, 12, 1)), tf.float32) for _ in range(2))
+NAMES = ["conv1", "pool1", "conv2", "pool2", "dense1"]
+
+
+def gradients(network, points):
+    """Input gradients [N, H, W, C] of the first logit."""
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        first = network(points, training=False)[:, 0]
+    return tape.gradient(first, points).numpy()
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = small_cnn(num_classes=3, input_shape=(12, 12, 1), seed=3)
+    for variable in model.trainable_variables:  # no ties, and both signs at every ReLU
+        variable.assign_add(0.1 * RANDOM.normal(size=variable.shape))
+    return model
+
+
+def test_all_layers_give_the_other_points_gradient_and_none_its_own(model):
+    both = tf.concat([X, OTHER], 0)
+    assert nonlinear_layers(model) == NAMES
+    everything = with_borrowed_derivatives(model, NAMES)
+    np.testing.assert_array_equal(everything(both), model(both))
+    np.testing.assert_allclose(
+        gradients(everything, both), np.tile(gradients(model, OTHER), (2, 1, 1, 1)), atol=1e-6
+    )
+    nothing = with_borrowed_derivatives(model, [])
+    np.testing.assert_allclose(gradients(nothing, both), gradients(model, both), atol=1e-6)
+
+
+def test_one_layers_gates_by_hand():
+    """f(x) = a relu(B relu(C x)): with the first gates of u the gradient is C' G(u) B' H(x) a."""
+    c, b, a = (RANDOM.normal(size=shape) for shape in ((6, 5), (5, 4), (4, 1)))
+    image = keras.Input((6,))
+    h = keras.layers.Dense(5, activation="relu", use_bias=False, name="one")(image)
+    h = keras.layers.ReLU(name="two")(keras.layers.Dense(4, use_bias=False)(h))
+    network = keras.Model(image, keras.layers.Dense(1, use_bias=False)(h))
+    network.set_weights([c, b, a])
+    assert nonlinear_layers(network) == ["one", "two"]
+    x, u = RANDOM.normal(size=(2, 4, 6)).astype("float32")
+
+    def gates(v):
+        one = v @ c > 0
+        return one, (v @ c * one) @ b > 0
+
+    for borrowed in ("one", "two"):
+        one = gates(u if borrowed == "one" else x)[0]
+        two = gates(u if borrowed == "two" else x)[1]
+        wanted = ((a[:, 0] * two) @ b.T * one) @ c.T
+        twin = with_borrowed_derivatives(network, [borrowed])
+        found = gradients(twin, tf.constant(np.concatenate([x, u])))[:4]
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+        assert np.abs(found - gradients(network, tf.constant(x))).max() > 0.01
+
+
+def test_what_cannot_be_told_apart_is_refused(model):
+    with pytest.raises(ValueError, match="layers must be of conv1, .*dense1. Received: logits"):
+        with_borrowed_derivatives(model, ["logits"])
+    inner = keras.Sequential([keras.Input((12, 12, 1)), model])
+    with pytest.raises(ValueError, match="model must not hold models. Received: one with small"):
+        nonlinear_layers(inner)
+
+    class Own(keras.Model):
+        """Its layers are out of sight."""
+
+    with pytest.raises(ValueError, match="Functional or Sequential. Received: Own"):
+        nonlinear_layers(Own())
+
+
+def test_residual_networks():
+    network = resnet18(num_classes=3, input_shape=(16, 16, 1), seed=0)
+    x, other = (tf.constant(RANDOM.random((2, 16, 16, 1)), tf.float32) for _ in range(2))
+    names = nonlinear_layers(network)
+    assert len(names) == 17
+    twin = with_borrowed_derivatives(network, names)
+    np.testing.assert_allclose(
+        gradients(twin, tf.concat([x, other], 0))[:2], gradients(network, other), atol=1e-5
+    )
