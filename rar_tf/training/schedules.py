@@ -113,14 +113,11 @@ _FAST_OF: dict[tuple[str, str], dict[str, Any]] = {
     ("fashion_mnist", "madry"): _FASHION | {"max_steps": 3_600},
     ("fashion_mnist", "ig_norm"): _FASHION | {"weight": 0.7},
     # The plain norm: beta times the change of the loss alone would reward a large l(x). Its CO
-    # wants a strong adversary, which eight decaying steps are; a smaller ball buys NA and IN with
-    # AA, of which there is more than the paper's.
+    # wants a strong adversary, which eight decaying steps are.
     ("fashion_mnist", "ig_sum_norm"): _FASHION
     | {
         "max_steps": 3_500,
-        "epsilon": 0.092,
         "attack_steps": 8,
-        "attack_step_size": 0.184,
         "weight": 0.05,
         "completeness": False,
         "ig_steps": 2,
