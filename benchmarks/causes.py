@@ -46,8 +46,6 @@ flags.DEFINE_integer("steps", 20, "Midpoint nodes of the averaged gradients.")
 flags.DEFINE_integer("seed", 0, "Of the attack's random starts.")
 flags.DEFINE_string("plot", None, "Where to draw it.")
 
-_WHOLE = ("both", "pixels", "gradient")
-
 
 def averaged_gradient(network: keras.Model, paths: list[np.ndarray], y: int) -> np.ndarray:
     """Mean of the label's input gradient over the nodes of the first of the stacked paths."""
