@@ -142,7 +142,7 @@ def draw(found: dict[str, dict], path: str, title: str) -> None:
 def main(argv):
     """Prints the table, and where and with what it was measured."""
     del argv
-    if not FLAGS.models:
+    if not FLAGS.models or not all("=" in given for given in FLAGS.models):
         raise app.UsageError("--models must name at least one: NAME=FILE.keras or NAME=ENTRY.")
     data = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir, manual_dir=FLAGS.manual_dir)
     selection = evaluation.Selection(data, split="validation", num_examples=FLAGS.num_examples)
