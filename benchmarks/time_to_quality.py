@@ -61,7 +61,7 @@ def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> N
         attack="default",
         num_examples=FLAGS.num_examples,
         output=folder / "eval",
-        model_info={"file": str(folder / "run" / "model.keras"), "preset": None},
+        model_info={"file": f"{folder.name}/run/model.keras", "preset": None},
     )
     row = {
         "objective": name,
@@ -94,21 +94,22 @@ def numbers(row: dict) -> list[float]:
 
 def table(found: list[dict]) -> str:
     """Markdown: a line an objective, mean and spread (max - min) over the seeds."""
-    measured = ["NA", "AA", "AA strong", "IN", "CO"]
-    names = ["objective", "seeds", "minutes", "paper's schedule: times as long", *measured]
-    names += ["published NA", "AA", "IN", "CO"]
+    names = ["objective", "seeds", "machine", "minutes", "paper's schedule: times as long"]
+    names += ["NA", "AA", "AA strong", "IN", "CO", "published NA", "AA", "IN", "CO"]
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name in FLAGS.objectives:
-        mine = np.array([numbers(row) for row in found if row["objective"] == name])
-        if not len(mine):
+        of = [row for row in found if row["objective"] == name]
+        if not of:
             lines.append(f"| `{name}` " + "| " * (len(names) - 1) + "|")
             continue
+        mine = np.array([numbers(row) for row in of])
+        machines = " and ".join(sorted({row["machine"]["processor"] for row in of}))
         digits = (1, 0, 2, 2, 2, 2, 4)
         cells = [
             "" if np.isnan(mean) else f"{mean:,.{d}f} ({spread:,.{d}f})"
             for mean, spread, d in zip(mine.mean(0), np.ptp(mine, 0), digits, strict=True)
         ]
-        cells = [f"`{name}`", str(len(mine)), *cells, *PUBLISHED["rar", _DATASET, name]]
+        cells = [f"`{name}`", str(len(of)), machines, *cells, *PUBLISHED["rar", _DATASET, name]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -155,8 +156,7 @@ def main(argv):
         return
     given = f"--objectives={','.join(FLAGS.objectives)} --seeds={','.join(FLAGS.seeds)}"
     command = f"python -m benchmarks.time_to_quality {given}"
-    machines = " and ".join(sorted({row["machine"]["processor"] for row in found}))
-    (root / "table.md").write_text(f"`{command}` on {machines}, {versions()}.\n\n{text}\n")
+    (root / "table.md").write_text(f"`{command}`, {versions()}.\n\n{text}\n")
     draw(found, root / "curves.png")
 
 
