@@ -103,7 +103,7 @@ def test_the_card_tells_people_everything(tmp_path):
         "| kendall | 0.6 | 0.58 .. 0.62 | 200 |",
         "## Intended use",
         "## Limits",
-        "- epsilon: 0.1",
+        "- epsilon: 0.096",
         "- tensorflow: 2.",
     ):
         assert part in text
