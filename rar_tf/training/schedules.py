@@ -100,9 +100,9 @@ _FAST_NATURAL_OF: dict[str, dict[str, Any]] = {
 # More steps raise both accuracies and CO, and lower IN, on validation images.
 _FAST_STEPS = {"small_cnn": 4_500}
 # Where both accuracies, IN and CO all are above the paper's on validation images: a stronger
-# adversary, of steps that shrink from twice epsilon (five find what seven of one size do), in a
-# slightly smaller ball, which buys NA with AA, of which there is more than the paper's; and a rate
-# that three thousand steps stand but nine thousand do not.
+# adversary, of steps that shrink from twice epsilon (five find nearly what seven of one size do),
+# in a slightly smaller ball, which buys NA with AA, of which there is more than the paper's; and a
+# rate that three thousand steps stand but nine thousand do not.
 _FASHION = {
     "max_steps": 3_300,
     "learning_rate": 3e-3,
