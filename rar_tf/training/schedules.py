@@ -125,8 +125,7 @@ _FAST_OF: dict[tuple[str, str], dict[str, Any]] = {
         "completeness": False,
         "ig_steps": 2,
     },
-    # IN and CO grow with lambda far beyond the paper's 1, for little NA. One node in the attack and
-    # two in the weights' step find what more of them do.
+    # IN and CO grow with lambda far beyond the paper's 1, for little NA, on validation images.
     ("fashion_mnist", "aat"): _FASHION | _FASHION_FAR | {"weight": 20.0},
     # The smaller ball gives NA back, which lambda and the adversary together cost.
     ("fashion_mnist", "adv_aat"): _FASHION
