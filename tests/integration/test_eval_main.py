@@ -146,7 +146,7 @@ def test_an_entry_of_the_zoo_is_measured_by_its_name(tmp_path):
     assert report["counts"]["misclassified"] == 2
     assert report["model"]["preset"]["objective"] == "madry"
     for more, told in (
-        ("--zoo=fashion_mnist/madri", "name must be one of fashion_mnist/ig_norm, "),
+        ("--zoo=fashion_mnist/madri", "name must be one of fashion_mnist/aat, "),
         ("--model=a.keras", "one of --workdir, --model and --zoo must be given. Received: --model"),
     ):
         again = program("eval.main", "--zoo=fashion_mnist/madry", more, *flags)
