@@ -19,12 +19,13 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.timing import timed
-from cli.settings import settings
 from rar_tf import datasets, evaluation
-from rar_tf.evaluation.report import hardware, versions
-from rar_tf.evaluation.tables import PUBLISHED
+from rar_tf.cli.settings import settings
+from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
-from rar_tf.training import natural_start, resolve, train_in, workdir_of
+from rar_tf.presets import natural_start, resolve
+from rar_tf.reporting.tables import PUBLISHED
+from rar_tf.runs import train_in, workdir_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("model", [], "OBJECTIVE,NAME=VALUE,... of each; none: only the table.")
@@ -43,7 +44,7 @@ def measure(text: str, data: datasets.ImageData) -> dict:
     objective, *given = text.split(",")
     preset = resolve(FLAGS.dataset, objective, seed=FLAGS.seed, **settings("--model", given))
     root = pathlib.Path(FLAGS.root)
-    if preset.init_from == "natural":
+    if preset.model.init_from == "natural":
         train_in(root, natural_start(preset), data)
     folder = workdir_of(preset, root).root
     minutes = timed(lambda: train_in(root, preset, data), folder.with_suffix(".json"))

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from rar_tf import datasets, models
 from rar_tf.attack import DECAYS, Attack, LpBall
 from rar_tf.attribution import cross_entropy
-from rar_tf.evaluation.report import hardware, versions
+from rar_tf.environment import hardware, versions
+from rar_tf.presets import resolve
 from rar_tf.serving import zoo
-from rar_tf.training import resolve
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("zoo", "fashion_mnist/ig_norm", "DATASET/NAME in the zoo.")
@@ -40,7 +40,7 @@ def step_size(decay: str, reach: float, steps: int, epsilon: float) -> float:
 
 def reached(model: keras.Model, attack: Attack, images, labels, precision: str) -> float:
     """Mean cross entropy, in nats, where the attack on images [N, H, W, C] uint8 ends."""
-    ascended = models.compute_twin(model, precision)
+    ascended = models.for_double_backprop(model, precision)
 
     @tf.function(autograph=False)
     def losses(x, y, first_row):
@@ -110,10 +110,10 @@ def main(argv):
     del argv
     name = FLAGS.zoo.split("/")[0]
     preset = resolve(name, "madry")
-    ball = LpBall(preset.norm, preset.epsilon)
+    ball = LpBall(preset.attack.norm, preset.attack.epsilon)
     split = datasets.load(name).require("validation")
     images, labels = split.read(np.arange(min(FLAGS.num_examples, len(split))))
-    found = rows(zoo.load(FLAGS.zoo), images, labels, ball, preset.precision)
+    found = rows(zoo.load(FLAGS.zoo), images, labels, ball, preset.optimizer.precision)
     title = f"{FLAGS.zoo}, {len(images)} validation images, epsilon {ball.epsilon:g}"
     print(f"\n{table(found)}\n\n{title}\n{hardware()}\n{versions()}")
     if FLAGS.plot:

@@ -31,7 +31,7 @@ from rar_tf.attribution import (
     saliency,
     top_k_intersection,
 )
-from rar_tf.evaluation.report import hardware, versions
+from rar_tf.environment import hardware, versions
 from rar_tf.models import load_classifier
 from rar_tf.serving import zoo
 
@@ -76,7 +76,7 @@ def maps(network: keras.Model, borrowing: dict, x: np.ndarray, x_adv: np.ndarray
     }
 
 
-def measure(classifier: keras.Model, selection: evaluation.Selection) -> tuple[int, dict]:
+def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tuple[int, dict]:
     """How many images, and {cause: (IN in percent, CO)}, means over them."""
     protocol = evaluation.protocol(FLAGS.protocol, selection.name, selection.image_shape)
     network, _ = evaluation.logits_of(classifier, selection)
@@ -145,7 +145,7 @@ def main(argv):
     if not FLAGS.models or not all("=" in given for given in FLAGS.models):
         raise app.UsageError("--models must name at least one: NAME=FILE.keras or NAME=ENTRY.")
     data = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir, manual_dir=FLAGS.manual_dir)
-    selection = evaluation.Selection(data, split="validation", num_examples=FLAGS.num_examples)
+    selection = evaluation.EvaluationSet(data, split="validation", num_examples=FLAGS.num_examples)
     counts, found = {}, {}
     for given in FLAGS.models:
         name, _, file = given.partition("=")

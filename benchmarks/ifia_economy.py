@@ -37,7 +37,7 @@ flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared 
 flags.DEFINE_string("protocol", "rar", "rar or far.")
 flags.DEFINE_integer("num_examples", 200, "Correctly classified images a model.")
 flags.DEFINE_integer("batch_size", 25, "Images at once; 1 for the cost of one at a time.")
-flags.DEFINE_integer("chunk", 10, "Nodes at once.")
+flags.DEFINE_integer("nodes_per_pass", 10, "Nodes at once.")
 flags.DEFINE_list("attacks", ["default", "original"], "Which to run.")
 flags.DEFINE_string("output", "benchmarks/ifia_economy.csv", "CSV that grows.")
 flags.DEFINE_bool("table", False, "Only print the table.")
@@ -66,7 +66,9 @@ def append(path, rows):
 def measure(models, output):
     """Runs what is missing: batch by batch, so that the models and attacks grow together."""
     data = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir)
-    selection = evaluation.Selection(data, split="validation", num_examples=4 * FLAGS.num_examples)
+    selection = evaluation.EvaluationSet(
+        data, split="validation", num_examples=4 * FLAGS.num_examples
+    )
     protocol = evaluation.protocol(FLAGS.protocol, FLAGS.dataset, data.image_shape)
     work = []
     for name, file in models.items():
@@ -89,7 +91,7 @@ def measure(models, output):
                 attack,
                 done=len(mine),
                 batch_size=FLAGS.batch_size,
-                chunk=FLAGS.chunk,
+                nodes_per_pass=FLAGS.nodes_per_pass,
             )
             work.append((name, attack, runs))
     while work:

@@ -20,13 +20,15 @@ from benchmarks import timing
 from rar_tf import datasets
 from rar_tf.files import write_atomically
 from rar_tf.models import load_classifier
-from rar_tf.objective import CATALOGUE, Batch
-from rar_tf.training import RobustModel, build, resolve, train_in
+from rar_tf.objective import OBJECTIVES, Batch
+from rar_tf.presets import resolve
+from rar_tf.runs import train_in
+from rar_tf.training import RobustModel
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("root", "runs/objectives", "Folder of the runs and of their rows.")
 flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
-flags.DEFINE_list("objectives", [name for name in CATALOGUE if name != "natural"], "Which.")
+flags.DEFINE_list("objectives", [name for name in OBJECTIVES if name != "natural"], "Which.")
 flags.DEFINE_integer("steps", 300, "Optimizer steps of each.")
 flags.DEFINE_integer("num_examples", 256, "Validation images that the term is measured on.")
 flags.DEFINE_integer("seed", 0, "Of the runs.")
@@ -37,7 +39,9 @@ _BATCH = 64
 
 def measure(classifier, preset, validation):
     """(mean term by the objective's own attack, natural accuracy)."""
-    model = RobustModel(classifier, build.objective(preset), build.attack(preset), seed=1)
+    model = RobustModel(
+        classifier, preset.objective.build(), preset.attack and preset.attack.build(), seed=1
+    )
     model.compile("sgd")  # never stepped: its count of 0 is part of the starts' key
 
     @tf.function(reduce_retracing=True)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from rar_tf import datasets
-from rar_tf.training import RobustModel, build, resolve
+from rar_tf.presets import build, resolve
 
 FLAGS = flags.FLAGS
 
@@ -53,19 +53,16 @@ def main(argv):
     del argv
     data = datasets.load(FLAGS.dataset, data_dir=FLAGS.data_dir, manual_dir=FLAGS.manual_dir)
     preset = resolve(FLAGS.dataset, FLAGS.objective, batch_size=FLAGS.batch_size)
-    model = RobustModel(
-        build.classifier(preset, data.num_classes, data.image_shape),
-        build.objective(preset),
-        build.attack(preset),
-        precision=preset.precision,
-    )
-    model.compile(build.optimizer(preset))
+    model = build.robust_model(preset, build.classifier(preset, data.num_classes, data.image_shape))
     model.optimizer.build(model.trainable_variables)
     steps = FLAGS.steps + FLAGS.steps // 10
 
     def batches():
         return datasets.training_batches(
-            data.require("train"), batch_size=preset.batch_size, seed=preset.seed, steps=steps
+            data.require("train"),
+            batch_size=preset.optimizer.batch_size,
+            seed=preset.seed,
+            steps=steps,
         )
 
     step = tf.function(model.train_step)
@@ -74,7 +71,9 @@ def main(argv):
     waiting, computing = measure(step, batches(), steps).T
     _, at_hand = measure(step, tf.data.Dataset.from_tensors(first).repeat(), steps).T
     total = waiting + computing
-    print(f"dataset={FLAGS.dataset} objective={FLAGS.objective} batch_size={preset.batch_size}")
+    print(
+        f"dataset={FLAGS.dataset} objective={FLAGS.objective} batch_size={preset.optimizer.batch_size}"
+    )
     print(f"waiting for data: {waiting.sum() / total.sum():.2%} of a step")
     print(f"a step: {total.mean():.4f} s, of which waiting {waiting.mean():.4f} s")
     print(f"a step on a batch at hand: {at_hand.mean():.4f} s")

@@ -15,10 +15,10 @@ import scipy.optimize
 from absl import app, flags, logging
 
 from benchmarks.timing import IMAGE_SHAPE, NUM_CLASSES, seconds, step_call
-from rar_tf.evaluation.report import hardware, versions
+from rar_tf.environment import hardware, versions
 from rar_tf.models import PRECISIONS
-from rar_tf.training import build, resolve
-from rar_tf.training.cost import gradient_bytes, step_flops, step_seconds
+from rar_tf.presets import build, resolve
+from rar_tf.runs.cost import gradient_bytes, step_flops, step_seconds
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("check", False, "Measure steps on this machine against the model.")
@@ -73,7 +73,11 @@ _RUNS = (
     ("madry", 128, {"attack_steps": 7}),
     ("ig_norm", 128, {}),
     ("adv_aat", 64, {}),
-    ("adv_aat", 16, {"attack_steps": 7, "ig_steps": 50, "attack_ig_steps": 10, "chunk": 5}),
+    (
+        "adv_aat",
+        16,
+        {"attack_steps": 7, "ig_steps": 50, "attack_ig_steps": 10, "nodes_per_pass": 5},
+    ),
 )
 
 
@@ -120,7 +124,11 @@ def check() -> bool:
 
 def _work(preset):
     flops = step_flops(preset, build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE))
-    return 1.0, flops["attack"] * preset.batch_size, flops["gradient"] * preset.batch_size
+    return (
+        1.0,
+        flops["attack"] * preset.optimizer.batch_size,
+        flops["gradient"] * preset.optimizer.batch_size,
+    )
 
 
 def predict() -> None:
@@ -138,7 +146,11 @@ def predict() -> None:
             classifier = build.classifier(preset, 9, (224, 224, 3))
             flops, size = sum(step_flops(preset, classifier).values()), gradient_bytes(classifier)
             rates = [images_a_second(machine, flops, batch_size, size, n) for n in _DEVICES]
-            counts = (preset.attack_steps, preset.ig_steps, preset.attack_ig_steps)
+            counts = (
+                preset.attack.steps,
+                preset.objective.values["ig_steps"],
+                preset.objective.values["attack_ig_steps"],
+            )
             cells = [
                 *(machine.name, f"`{objective}`", " / ".join(str(n or "-") for n in counts)),
                 *(str(batch_size), f"{flops / 1e9:.0f}", *(f"{rate:.0f}" for rate in rates)),

@@ -19,21 +19,20 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
-from rar_tf.attribution import input_gradient, label_logit, nodes_and_weights
-from rar_tf.evaluation.report import hardware, versions
+from rar_tf.attribution import Explainer, input_gradient, label_logit, nodes_and_weights
+from rar_tf.environment import hardware, versions
 from rar_tf.models import load_classifier, to_logits
-from rar_tf.serving import Explainer, export
+from rar_tf.serving import EXPLAINER, IMAGES_PER_PASS, NODES_PER_PASS, export
 
 FLAGS = flags.FLAGS
-_DEFAULT = Explainer()
 
 flags.DEFINE_string("model", None, "A .keras file.")
 flags.DEFINE_list("batch_sizes", ["1", "8", "64"], "Images a call.")
 flags.DEFINE_float("seconds", 10.0, "How long each line is measured, at least 20 calls.")
-flags.DEFINE_integer("steps", _DEFAULT.steps, "As train.export.")
-flags.DEFINE_string("rule", _DEFAULT.rule, "As train.export.")
-flags.DEFINE_integer("chunk", _DEFAULT.chunk, "As train.export.")
-flags.DEFINE_integer("block", _DEFAULT.block, "As train.export.")
+flags.DEFINE_integer("steps", EXPLAINER.steps, "As train.export.")
+flags.DEFINE_string("rule", EXPLAINER.rule, "As train.export.")
+flags.DEFINE_integer("nodes_per_pass", NODES_PER_PASS, "As train.export.")
+flags.DEFINE_integer("images_per_pass", IMAGES_PER_PASS, "As train.export.")
 
 
 def durations(call, seconds: float) -> np.ndarray:
@@ -51,7 +50,7 @@ def durations(call, seconds: float) -> np.ndarray:
 def floor_seconds(network, explainer: Explainer, image: tf.Tensor, seconds: float) -> float:
     """Median seconds of the passes that the nodes of these images need."""
     nodes = len(nodes_and_weights(explainer.rule, explainer.steps)[0])
-    at_once = min(explainer.chunk, nodes) * min(explainer.block, len(image))
+    at_once = min(FLAGS.nodes_per_pass, nodes) * min(FLAGS.images_per_pass, len(image))
     points = tf.tile(image[:1], [at_once, 1, 1, 1])
     labels = tf.zeros([at_once], tf.int32)
     output = label_logit(network)
@@ -68,7 +67,13 @@ def table(model: keras.Model, explainer: Explainer, batch_sizes: list[int], seco
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        path = export(model, pathlib.Path(folder) / "1", explainer=explainer)
+        path = export(
+            model,
+            pathlib.Path(folder) / "1",
+            explainer=explainer,
+            nodes_per_pass=FLAGS.nodes_per_pass,
+            images_per_pass=FLAGS.images_per_pass,
+        )
         endpoints = tf.saved_model.load(os.fspath(path)).signatures
     for size in batch_sizes:
         random = np.random.default_rng(0)
@@ -101,7 +106,7 @@ def main(argv):
         raise app.UsageError("--model must be given, and nothing but flags")
     logging.set_verbosity(logging.WARNING)
     try:
-        explainer = Explainer(FLAGS.steps, FLAGS.rule, FLAGS.chunk, FLAGS.block)
+        explainer = Explainer(steps=FLAGS.steps, rule=FLAGS.rule)
         model = load_classifier(FLAGS.model)
         print(table(model, explainer, [int(size) for size in FLAGS.batch_sizes], FLAGS.seconds))
     except (ValueError, OSError) as error:

@@ -23,7 +23,8 @@ import scipy.stats
 from absl import app, flags, logging
 
 from rar_tf.datasets import ImageData, Split
-from rar_tf.training import Interrupted, Workdir, resolve, train
+from rar_tf.presets import resolve
+from rar_tf.runs import Interrupted, Workdir, train
 
 FLAGS = flags.FLAGS
 EVERY, WARM_UP = 200, 600

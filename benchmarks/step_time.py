@@ -24,11 +24,11 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.timing import IMAGE_SHAPE, NUM_CLASSES, seconds, step_call
-from rar_tf.evaluation.report import hardware, versions
+from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
-from rar_tf.objective import CATALOGUE
-from rar_tf.training import build, resolve
-from rar_tf.training.cost import step_flops
+from rar_tf.objective import OBJECTIVES
+from rar_tf.presets import build, resolve
+from rar_tf.runs.cost import step_flops
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "benchmarks/step_time", "Stem of the files written.")
@@ -44,13 +44,14 @@ _SWEEPS = {
 
 def settings() -> list[dict]:
     """The lines of the table: overrides of `resolve("fashion_mnist", ...)`."""
-    by_objective = [{"objective": name, "schedule": "fast"} for name in CATALOGUE]
+    by_objective = [{"objective": name, "schedule": "fast"} for name in OBJECTIVES]
     float32 = [
         {"objective": name, "schedule": "fast", "precision": "float32"}
         for name in ("natural", "madry", "ig_norm", "ig_sum_norm")
     ]
     paper = [
-        {"objective": name, "schedule": "paper", "chunk": 10} for name in ("ig_norm", "ig_sum_norm")
+        {"objective": name, "schedule": "paper", "nodes_per_pass": 10}
+        for name in ("ig_norm", "ig_sum_norm")
     ]
     sweeps = [
         {"objective": "ig_norm", "schedule": "fast", "sweep": name, name: value}
@@ -64,7 +65,10 @@ def measure(overrides: dict, rounds: int) -> dict:
     """Seconds of a step, of a natural one beside it, FLOPs, this machine's peak, memory."""
     overrides = {name: value for name, value in overrides.items() if name != "sweep"}
     preset = resolve("fashion_mnist", **overrides)
-    same: dict[str, Any] = {"batch_size": preset.batch_size, "precision": preset.precision}
+    same: dict[str, Any] = {
+        "batch_size": preset.optimizer.batch_size,
+        "precision": preset.optimizer.precision,
+    }
     natural = resolve("fashion_mnist", "natural", **same)
     calls = [step_call(natural), step_call(preset)]
     times = np.array([[seconds(call) for call in calls] for _ in range(rounds + 2)])[2:]
@@ -75,8 +79,8 @@ def measure(overrides: dict, rounds: int) -> dict:
         "seconds": float(np.median(times[:, 1])),
         "natural_seconds": float(np.median(times[:, 0])),
         "relative": float(np.median(times[:, 1] / times[:, 0])),
-        "flops": flops * preset.batch_size,
-        "peak_flops": peak(tf.bfloat16 if "bfloat16" in preset.precision else tf.float32),
+        "flops": flops * preset.optimizer.batch_size,
+        "peak_flops": peak(tf.bfloat16 if "bfloat16" in preset.optimizer.precision else tf.float32),
         "memory_bytes": memory * (1 if sys.platform == "darwin" else 1024),
         "rounds": rounds,
     }

@@ -22,11 +22,12 @@ from matplotlib.figure import Figure
 from benchmarks.step_time import measure as measure_step
 from benchmarks.timing import timed
 from rar_tf import datasets, evaluation
-from rar_tf.evaluation.report import hardware, versions
-from rar_tf.evaluation.tables import PUBLISHED
+from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
-from rar_tf.training import Workdir, resolve, train
-from rar_tf.training.callbacks import read_metrics
+from rar_tf.presets import resolve
+from rar_tf.reporting.tables import PUBLISHED
+from rar_tf.runs import Workdir, train
+from rar_tf.runs.callbacks import read_metrics
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("root", "runs/time_to_quality", "Folder of the runs and of their rows.")
@@ -38,7 +39,7 @@ flags.DEFINE_bool("measure", True, "Whether to measure what is trained; else lat
 flags.DEFINE_bool("table", False, "Only print the table.")
 
 _DATASET = "fashion_mnist"
-_CHUNK = {"chunk": 10}  # all fifty nodes at once do not fit
+_CHUNK = {"nodes_per_pass": 10}  # all fifty nodes at once do not fit
 _ACCURACIES = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
 
 

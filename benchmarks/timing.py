@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rar_tf.files import write_atomically
-from rar_tf.training import Preset, RobustModel, build
+from rar_tf.presets import Preset, build
 
 IMAGE_SHAPE, NUM_CLASSES = (28, 28, 1), 10
 
@@ -20,17 +20,10 @@ def step_call(
     num_classes: int = NUM_CLASSES,
 ) -> Callable[[], np.ndarray]:
     """() -> the loss of one training step on noise, of Fashion-MNIST's size by default."""
-    model = RobustModel(
-        build.classifier(preset, num_classes, image_shape),
-        build.objective(preset),
-        build.attack(preset),
-        seed=preset.seed,
-        precision=preset.precision,
-    )
-    model.compile(build.optimizer(preset))
+    model = build.robust_model(preset, build.classifier(preset, num_classes, image_shape))
     model.optimizer.build(model.trainable_variables)
-    x = tf.random.stateless_uniform([preset.batch_size, *image_shape], [0, 0])
-    y = tf.range(preset.batch_size) % num_classes
+    x = tf.random.stateless_uniform([preset.optimizer.batch_size, *image_shape], [0, 0])
+    y = tf.range(preset.optimizer.batch_size) % num_classes
     step = tf.function(model.train_step)
     return lambda: step((x, y))["loss"].numpy()
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf import attack, datasets, evaluation, objective, serving, training
+from rar_tf import attack, datasets, evaluation, objective, reporting, serving, training
 
 EPSILON = 8 / 255  # how far a pixel may be moved, of 1
 
@@ -56,7 +56,7 @@ def measure(classifier: keras.Model, data: datasets.ImageData, images: int) -> s
         num_examples=images,
         strong_pgd=False,
     )
-    return evaluation.summary(report)
+    return reporting.summary(report)
 
 
 def main(arguments: list[str] | None = None) -> None:

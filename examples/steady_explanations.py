@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import rar_tf
-from rar_tf import attack, attribution, datasets, evaluation, objective, training
+from rar_tf import attack, attribution, datasets, evaluation, objective, reporting, training
 
 STEPS = 300  # of each training: seconds on two cores
 EPSILON = 0.1  # how far a pixel may be moved, of 1
@@ -109,14 +109,14 @@ for name, classifier in (("natural", natural), ("steady", steady)):
 
 # %%
 explained = evaluation.explain(natural, test_x[0], protocol)
-evaluation.explanation_figure(explained, NAMES[explained.row.label])
+reporting.explanation_figure(explained, NAMES[explained.row.label])
 
 # %% [markdown]
 # And the steady one, on the same image, under the same attack.
 
 # %%
 explained = evaluation.explain(steady, test_x[0], protocol)
-evaluation.explanation_figure(explained, NAMES[explained.row.label])
+reporting.explanation_figure(explained, NAMES[explained.row.label])
 
 # %% [markdown]
 # ## Completeness

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
-def out_of_line(fn: Callable) -> Callable:
+def not_inlined(fn: Callable) -> Callable:
     """`fn`, in a graph as a function of its own that is not inlined; outside of graphs as it is.
 
     For the body of a loop with a network in it. On CPUs TensorFlow swaps a `MaxPoolGrad` for

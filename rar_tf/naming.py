@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-OWN = " or MODULE:FUNCTION of your own"
+CUSTOM = " or a custom MODULE:FUNCTION"
 
 
 def check_name(what: str, name: str, known: Iterable[str], where: str = "") -> None:
@@ -41,8 +41,8 @@ def find(what: str, name: str, known: Mapping[str, Callable], kinds: Iterable[st
     """
     if name in known:
         return known[name]
-    if not is_own(name):
-        check_name(what, name, known, OWN)
+    if not is_custom(name):
+        check_name(what, name, known, CUSTOM)
     module_name, _, attribute = name.partition(":")
     module = _module(what, name, module_name, kinds)
     value = getattr(module, attribute, None)
@@ -60,13 +60,13 @@ def find(what: str, name: str, known: Mapping[str, Callable], kinds: Iterable[st
     )
 
 
-def is_own(name: str) -> bool:
+def is_custom(name: str) -> bool:
     """Whether `name` has the form "module:function"."""
     form = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
     return isinstance(name, str) and re.fullmatch(form, name) is not None
 
 
-def call_own(
+def call_custom(
     what: str, name: str, function: Callable, returns: type, /, *args: Any, **arguments: Any
 ) -> Any:
     """What the user's function gives for these arguments, if it is a `returns`.

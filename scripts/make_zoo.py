@@ -18,10 +18,11 @@ from typing import Any
 from absl import app, flags
 
 from rar_tf import evaluation
-from rar_tf.evaluation.report import hardware
+from rar_tf.environment import hardware
 from rar_tf.models import load_classifier
+from rar_tf.presets import resolve
+from rar_tf.runs import Workdir
 from rar_tf.serving import Provenance, model_card, zoo
-from rar_tf.training import Workdir, resolve
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", None, "The workdir of a finished run, of which to make an entry.")

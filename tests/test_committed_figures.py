@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rar_tf.evaluation.report import interval
-from rar_tf.evaluation.tables import find_results, markdown
-from tests.docs import ROOT
+from rar_tf.reporting.tables import find_results, markdown
+from tests.support.doc_blocks import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = find_results(str(ROOT / "benchmarks/evaluation/*/*/report.json"))

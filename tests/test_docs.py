@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from tests.docs import GENERATED, PAGES, ROOT, Block, blocks, commands
+from tests.support.doc_blocks import GENERATED, PAGES, ROOT, Block, blocks, commands
 
 BLOCKS = [block for page in PAGES if page.name not in GENERATED for block in blocks(page)]
 COMMANDS = sorted(

@@ -7,7 +7,7 @@ import tensorflow as tf
 from rar_tf.attack import LpBall, maximize
 from rar_tf.attribution import cross_entropy, integrated_gradients, label_loss
 from rar_tf.objective import Batch, ig_norm, ig_sum_norm, madry
-from tests import oracles
+from tests.support import oracles
 
 FIGURES = oracles.golden("original_fashion_mnist_cnn")
 M, M_ATTACK = int(FIGURES["m"]), int(FIGURES["m"]) // int(FIGURES["approx_factor"])
@@ -38,8 +38,8 @@ def test_logits_and_loss(setting):
     assert_close(cross_entropy(logits, batch.label), "xent")
 
 
-@pytest.mark.parametrize("chunk", [None, 7])
-def test_integrated_gradients(setting, chunk):
+@pytest.mark.parametrize("nodes_per_pass", [None, 7])
+def test_integrated_gradients(setting, nodes_per_pass):
     classifier, batch, start = setting
     attribution = integrated_gradients(
         label_loss(classifier),
@@ -48,7 +48,7 @@ def test_integrated_gradients(setting, chunk):
         baseline=batch.image,
         steps=M,
         rule="right",
-        chunk=chunk,
+        nodes_per_pass=nodes_per_pass,
     )
     assert_close(attribution, "ig")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rar_tf import attack, attribution, datasets, evaluation, objective, serving, training
+from rar_tf import attack, attribution, datasets, evaluation, objective, presets, serving, training
 
 # Ours, or that of Keras about images that a layer does not take.
 SENTENCE = re.compile(
@@ -106,12 +106,18 @@ def test_quadrature(rule, steps):
 
 
 @EXAMPLES
-@given(x=images(), y=labels(), steps=small_counts, chunk=small_counts)
-def test_attributions(classifier, x, y, steps, chunk):
+@given(x=images(), y=labels(), steps=small_counts, nodes_per_pass=small_counts)
+def test_attributions(classifier, x, y, steps, nodes_per_pass):
     logit = attribution.label_logit(classifier)
     for found in (
         answers(
-            attribution.integrated_gradients, logit, x, y, baseline=0.0, steps=steps, chunk=chunk
+            attribution.integrated_gradients,
+            logit,
+            x,
+            y,
+            baseline=0.0,
+            steps=steps,
+            nodes_per_pass=nodes_per_pass,
         ),
         answers(attribution.input_gradient, logit, x, y),
         answers(attribution.smooth_grad, logit, x, y, samples=steps, sigma=0.1, seed=[0, 0]),
@@ -147,7 +153,7 @@ def test_threats_and_attacks(norm, number, steps, size, other):
     answers(attack.LpBall, "inf", 0.1, bounds=(size, other))
     ball = attack.LpBall("inf", 0.1)
     answers(attack.Attack, ball, steps, size)
-    answers(attack.LabelMap, norm, steps)
+    answers(attack.Explainer, norm, steps)
     answers(attack.Ifia, ball, steps, score=norm, steps=steps, step_size=size)
 
 
@@ -163,16 +169,18 @@ def test_searches(classifier, x, y, k):
         assert np.isfinite(found).all()
 
     def ifia():
-        search = attack.Ifia(ball, k, steps=1, label_map=attack.LabelMap(steps=1))
+        search = attack.Ifia(ball, k, steps=1, explainer=attack.Explainer(steps=1))
         return search(classifier, x, y)
 
     answers(ifia)
 
 
 @EXAMPLES
-@given(name=st.sampled_from(sorted(objective.CATALOGUE)), weight=sizes, steps=small_counts, q=sizes)
+@given(
+    name=st.sampled_from(sorted(objective.OBJECTIVES)), weight=sizes, steps=small_counts, q=sizes
+)
 def test_objectives(name, weight, steps, q):
-    constructor = objective.CATALOGUE[name]
+    constructor = objective.OBJECTIVES[name]
     known = constructor.__kwdefaults__ or {}
     options = {key: value for key, value in {"ig_steps": steps, "q": q}.items() if key in known}
     if name == "layer_ig_norm":
@@ -201,7 +209,7 @@ PRESET_VALUES = st.one_of(counts, sizes, names)
 
 @EXAMPLES
 @given(
-    objective=st.sampled_from([*objective.CATALOGUE, "no_such"]),
+    objective=st.sampled_from([*objective.OBJECTIVES, "no_such"]),
     schedule=st.sampled_from(["fast", "paper", "slow"]),
     overrides=st.dictionaries(
         st.sampled_from([field for field in training.Preset.__dataclass_fields__][5:]),
@@ -210,11 +218,11 @@ PRESET_VALUES = st.one_of(counts, sizes, names)
     ),
 )
 def test_presets(objective, schedule, overrides):
-    from rar_tf.training import build
+    from rar_tf.presets import build
 
     def everything():
-        preset = training.resolve("fashion_mnist", objective, schedule, **overrides)
-        build.objective(preset), build.attack(preset), build.optimizer(preset)
+        preset = presets.resolve("fashion_mnist", objective, schedule, **overrides)
+        preset.objective.build(), preset.attack and preset.attack.build(), build.optimizer(preset)
 
     answers(everything)
 
@@ -223,7 +231,7 @@ def test_presets(objective, schedule, overrides):
 @given(x=images(), y=labels(), count=counts)
 def test_data(x, y, count):
     answers(datasets.Split, x, y)
-    answers(evaluation.Selection, (x, y), num_examples=count)
+    answers(evaluation.EvaluationSet, (x, y), num_examples=count)
     good = datasets.Split(np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3, np.int32))
     answers(datasets.training_batches, good, batch_size=count, seed=0, steps=1)
     answers(datasets.training_batches, good, batch_size=1, seed=count, steps=count)
@@ -243,7 +251,7 @@ def test_evaluations(name, dataset, k, epsilon, steps):
 @pytest.mark.parametrize("x", [(0,), (2, 0, 0, 1)])
 def test_images_without_pixels_are_refused(x):
     with pytest.raises(ValueError, match="Received"):
-        evaluation.Selection((np.zeros(x, np.float32), np.zeros(x[0], np.int32)))
+        evaluation.EvaluationSet((np.zeros(x, np.float32), np.zeros(x[0], np.int32)))
 
 
 def test_both_answers_came_often():

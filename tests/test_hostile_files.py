@@ -1,4 +1,4 @@
-"""What comes from outside may be anything; `tests.fuzz` reads it in processes of its own."""
+"""What comes from outside may be anything; `tests.support.fuzz` reads it in processes of its own."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 def fuzz(*flags):
     return subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", *flags],
+        [sys.executable, "-m", "tests.support.fuzz", *flags],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

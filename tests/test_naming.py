@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from rar_tf import datasets, models, naming
-from rar_tf.objective import CATALOGUE, constructor, own_settings
-from rar_tf.training import resolve
-from rar_tf.training.workdir import to_json
+from rar_tf.objective import OBJECTIVES, constructor, own_settings
+from rar_tf.presets import resolve
 
 SOURCE = '''
 import keras
@@ -24,7 +23,7 @@ POWER = 3
 def scaled(weight=0.5, *, ig_steps=4, power=2.0, size=sizes.l1, layer=None):
     return ig_norm(weight * power, size=size, ig_steps=ig_steps)
 
-def unattacked(): return Objective(attacked=False)
+def unattacked(): return Objective(threat=None)
 def needs(weight, ig_steps): return ig_norm(weight)
 def nothing(weight=1.0): return None
 def fails(): return 1 / 0
@@ -62,7 +61,7 @@ def mine(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ig_nrom", r"objective must be one of aat, .* or MODULE:FUNCTION of your own\. "
+        ("ig_nrom", r"objective must be one of aat, .* or a custom MODULE:FUNCTION\. "
          r"Received: objective='ig_nrom'\. Did you mean 'ig_norm'\?"),
         ("own_cod:scaled", r"must name a module that Python finds, such as a file own_cod\.py in "
          r"the current directory\. Received: 'own_cod', .*Did you mean 'own_code'\?"),
@@ -92,21 +91,21 @@ def test_messages_of_functions_that_do_not_do(name, message):
         constructor(name)()
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_names_of_the_catalogue_are_its_constructors(name):
-    assert constructor(name) is CATALOGUE[name] and not naming.is_own(name)
+    assert constructor(name) is OBJECTIVES[name] and not naming.is_custom(name)
 
 
 @pytest.mark.parametrize("name", ["a:b", "package.module:name", "_a.b2:C"])
 def test_own_names(name):
-    assert naming.is_own(name)
+    assert naming.is_custom(name)
 
 
 @pytest.mark.parametrize(
     "name", ["ig_norm", "npz:/a/b.npz", "folder:a b", "a:b:c", ":b", "a:", "2a:b"]
 )
 def test_names_that_are_not_own(name):
-    assert not naming.is_own(name)
+    assert not naming.is_custom(name)
 
 
 def test_settings_of_an_own_objective_are_its_plain_arguments():
@@ -117,12 +116,18 @@ def test_settings_of_an_own_objective_are_its_plain_arguments():
 
 def test_preset_of_an_own_objective():
     preset = resolve("fashion_mnist", "own_code:scaled")
-    assert (preset.weight, preset.ig_steps, preset.options) == (0.5, 4, {"power": 2.0})
+    assert (
+        preset.objective.values["weight"],
+        preset.objective.values["ig_steps"],
+        preset.options,
+    ) == (0.5, 4, {"power": 2.0})
     other = resolve("fashion_mnist", "loss_output")  # the same ball and search
     for name in ("norm", "epsilon", "attack_steps", "attack_step_size"):
         assert getattr(preset, name) == getattr(other, name) is not None
-    assert preset.init_from == "natural" and preset.attack_ig_steps is None
-    assert json.loads(to_json(preset))["objective"] == "own_code:scaled"
+    assert (
+        preset.model.init_from == "natural" and preset.objective.values["attack_ig_steps"] is None
+    )
+    assert json.loads(preset.to_json())["objective"] == "own_code:scaled"
     changed = resolve("mine", "own_code:scaled", weight=2.0, options={"power": 3}, layer="a")
     assert (changed.weight, changed.layer, changed.options) == (2.0, "a", {"power": 3})
     assert changed.epsilon == 8 / 255
@@ -132,7 +137,7 @@ def test_preset_of_an_own_objective():
 
 def test_preset_of_an_own_objective_without_an_attack():
     preset = resolve("mine", "own_code:unattacked")
-    assert preset.attack_steps is None and preset.epsilon is None and preset.options is None
+    assert preset.attack.steps is None and preset.attack.epsilon is None and preset.options is None
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def test_fields_and_arguments_are_read_from_the_sources():
     assert found["rar_tf.objective.sizes.l1"] == "l1(attribution: tf.Tensor) -> tf.Tensor"
     assert found["rar_tf.objective.natural"] == "natural() -> Objective"
     assert found["rar_tf.attack.LpBall"].splitlines()[1].strip() == "norm: str | int = 'inf'"
-    assert found["rar_tf.training.Workdir.model"] == "property model -> pathlib.Path"
-    assert "rar_tf.attack.search" not in found
+    assert found["rar_tf.runs.Workdir.model"] == "property model -> pathlib.Path"
+    assert "rar_tf.attack.maximize" not in found
 
 
 def test_version_is_semantic():

@@ -35,7 +35,7 @@ from rar_tf.objective import (
     terms,
 )
 from rar_tf.training import RobustModel
-from tests import oracles
+from tests.support import oracles
 
 NODES, TOLERANCE = 50, 2e-3
 

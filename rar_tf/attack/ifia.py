@@ -8,13 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf.attack import map_scores
-from rar_tf.attack.criteria import CRITERIA, metric_function
+from rar_tf.attack import scores as map_scores
 from rar_tf.attack.label import margin, predicts
-from rar_tf.attack.label_map import ATTRIBUTIONS, LabelMap
-from rar_tf.attack.search import DECAYS, decaying, maximize
+from rar_tf.attack.maximize import DECAYS, decaying, maximize
 from rar_tf.attack.threats import LpBall
-from rar_tf.attribution import cross_entropy, uniform_rows
+from rar_tf.attribution import METHODS, Explainer, cross_entropy, uniform_rows
+from rar_tf.attribution.metrics import CRITERIA, change
 from rar_tf.checks import check_count, class_numbers, float_images
 
 SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
@@ -25,7 +24,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 Score = str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-class Found(NamedTuple):
+class AttackResult(NamedTuple):
     """What an attack found, per image and criterion of selection.
 
     Attributes:
@@ -63,16 +62,16 @@ class Ifia:
         back into the label's region what has left it, where no iterate counts.
       select: of "select", names of `CRITERIA`: each has its own worst iterate.
       select_every: steps between looks at the metrics.
-      label_map: the map that the score sees.
-      rotate_nodes: each step shifts the nodes of `label_map` by the golden ratio of an interval,
+      explainer: the map that the score sees.
+      rotate_nodes: each step shifts the nodes of `explainer` by the golden ratio of an interval,
         so that what few nodes miss is another thing at each step and averages out: for
         integrated gradients by the midpoint rule.
-      clean_map: the map of x that the score compares with, computed once; None for label_map.
-      select_map: the map that the selection sees, of the plain network; None for label_map.
+      clean_explainer: the map of x that the score compares with, computed once; None for explainer.
+      selection_explainer: the map that the selection sees, of the plain network; None for explainer.
       second_derivatives: which network the score ascends; see `SECOND_DERIVATIVES`.
       softplus_beta: its sharpness.
       precision: of the network that the score ascends and of the selection's maps, see
-        `models.compute_twin`; who calls makes both, as `evaluation.attack_maps` does.
+        `models.for_double_backprop`; who calls makes both, as `evaluation.attack_maps` does.
 
     Raises:
       ValueError: an unknown name, a number out of range, or a score that is flat at x
@@ -93,10 +92,10 @@ class Ifia:
     hold_label: float = 0.0
     select: tuple[str, ...] = ("kendall",)
     select_every: int = 1
-    label_map: LabelMap = dataclasses.field(default_factory=LabelMap)
+    explainer: Explainer = dataclasses.field(default_factory=Explainer)
     rotate_nodes: bool = False
-    clean_map: LabelMap | None = None
-    select_map: LabelMap | None = None
+    clean_explainer: Explainer | None = None
+    selection_explainer: Explainer | None = None
     second_derivatives: str = "softplus_twin"
     softplus_beta: float = 1.0
     precision: str = "float32"
@@ -118,11 +117,11 @@ class Ifia:
                 check_count(name, getattr(self, name))
         if not self.step_size > 0:
             raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
-        seen = self.label_map
-        if self.rotate_nodes and (seen.attribution, seen.rule) != (ATTRIBUTIONS[0], "midpoint"):
+        seen = self.explainer
+        if self.rotate_nodes and (seen.method, seen.rule) != (METHODS[0], "midpoint"):
             raise ValueError(
                 "rotate_nodes=True is for integrated gradients by the midpoint rule. "
-                f"Received: label_map={seen}"
+                f"Received: explainer={seen}"
             )
 
     def __call__(
@@ -137,8 +136,8 @@ class Ifia:
         first_row: tf.Tensor | int = 0,
         region: tf.Tensor | None = None,
         clean: tf.Tensor | None = None,
-        chunk: int | None = None,
-    ) -> Found:
+        nodes_per_pass: int | None = None,
+    ) -> AttackResult:
         """Attacks the maps of images x with the predicted labels y.
 
         The label condition is the classifier's own; masks too, and with `selected` None the
@@ -154,8 +153,8 @@ class Ifia:
           seed: int [2], of random starts and of the score `random`.
           first_row: number of the first row among all rows that share the seed.
           region: [H, W] or [B, H, W] of 0 and 1, where the score `target` wants the mass.
-          clean: [B, H, W], the `clean_map` of x where it is known already.
-          chunk: nodes per call of a network; None for all at once.
+          clean: [B, H, W], the `clean_explainer` of x where it is known already.
+          nodes_per_pass: nodes per call of a network; None for all at once.
 
         Raises:
           ValueError: k larger than the map, or a score that lacks its seed or region, or is
@@ -166,10 +165,10 @@ class Ifia:
         if seed is None and (self.random_start or "random" in self._mixture):
             raise ValueError("a random start and the score random need a seed. Received: seed=None")
         ascended = classifier if ascended is None else ascended
-        options = {"chunk": chunk, "first_row": first_row}
+        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
         selected = classifier if selected is None else selected
         if clean is None:
-            clean = (self.clean_map or self.label_map)(classifier, x, y, **options)
+            clean = (self.clean_explainer or self.explainer).saliency(classifier, x, y, **options)
         clean = tf.stop_gradient(clean)
         score = self._score((ascended, selected), x, y, clean, seed, region, options)
         criteria = keep = None
@@ -188,7 +187,7 @@ class Ifia:
             step_size=decaying(self.step_size, self.steps, self.decay),
             seed=seed if self.random_start else None,
             first_row=first_row,
-            flat_at_x=self._flat_at_x,
+            needs_random_start=self._flat_at_x,
             momentum=self.momentum,
             keep=keep,
             select=criteria,
@@ -201,7 +200,7 @@ class Ifia:
         else:
             undefined = _moved(x_adv[:, -1], x)
             x_adv = x_adv[:, :-1]
-        return Found(x_adv, _moved(x_adv, x[:, tf.newaxis]), undefined)
+        return AttackResult(x_adv, _moved(x_adv, x[:, tf.newaxis]), undefined)
 
     @property
     def _mixture(self) -> dict[Score, float]:
@@ -221,7 +220,7 @@ class Ifia:
         makers = {
             "top_k": lambda: map_scores.top_k(clean, self.k),
             "mass_center": lambda: map_scores.mass_center(
-                tf.stop_gradient(self.label_map(ascended, x, y, **options))
+                tf.stop_gradient(self.explainer.saliency(ascended, x, y, **options))
             ),
             "log_pearson": lambda: map_scores.log_pearson(clean),
             "target": lambda: map_scores.target(region),
@@ -244,7 +243,7 @@ class Ifia:
             value = random_weight * tf.reduce_mean(signs * x_adv, [1, 2, 3])
             if parts:
                 shift = (tf.cast(i, x.dtype) * _GOLDEN) % 1 - 0.5 if self.rotate_nodes else 0.0
-                maps = self.label_map(ascended, x_adv, y, shift=shift, **options)
+                maps = self.explainer.saliency(ascended, x_adv, y, shift=shift, **options)
                 value += tf.add_n([weight * part(maps) for part, weight in parts])
             if self.hold_label:
                 value += self.hold_label * tf.minimum(margin(selected, x_adv, y), 0.0)
@@ -257,25 +256,28 @@ class Ifia:
 
     def _criteria(self, classifier, selected, x, y, clean, options):
         """x_adv -> [B, M + 1]: how bad each metric is, and whether any is NaN."""
-        select_map = self.select_map or self.label_map
+        selection_explainer = self.selection_explainer or self.explainer
         before = clean
-        if select_map != (self.clean_map or self.label_map) or selected is not classifier:
-            before = select_map(selected, x, y, **options)
-        metrics = [metric_function(name, self.metric_k or self.k) for name in self.select]
+        if (
+            selection_explainer != (self.clean_explainer or self.explainer)
+            or selected is not classifier
+        ):
+            before = selection_explainer.saliency(selected, x, y, **options)
+        k = self.metric_k or self.k
 
         def badness(before: np.ndarray, after: np.ndarray, counts: np.ndarray) -> np.ndarray:
-            values = np.full((len(counts), len(metrics) + 1), -np.inf, np.float32)
+            values = np.full((len(counts), len(self.select) + 1), -np.inf, np.float32)
             rows = np.flatnonzero(counts)
-            for column, (metric, sign) in enumerate(metrics):
-                values[rows, column] = sign * metric(before[rows], after[rows])
+            for column, criterion in enumerate(self.select):
+                values[rows, column] = change(criterion, before[rows], after[rows], k)
             values[rows[np.isnan(values[rows, :-1]).any(1)], -1] = 1.0
             return values
 
         def criteria(x_adv):
             counts = predicts(classifier, x_adv, y) & _moved(x_adv, x)
-            after = select_map(selected, x_adv, y, **options)
+            after = selection_explainer.saliency(selected, x_adv, y, **options)
             values = tf.numpy_function(badness, [before, after, counts], tf.float32)
-            return tf.ensure_shape(values, [x.shape[0], len(metrics) + 1])
+            return tf.ensure_shape(values, [x.shape[0], len(self.select) + 1])
 
         return criteria
 

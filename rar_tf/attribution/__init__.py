@@ -1,5 +1,6 @@
 """What explains a prediction: outputs of a classifier, their gradients, maps made of them."""
 
+from rar_tf.attribution.explainer import METHODS, AttributionFn, Explainer
 from rar_tf.attribution.gradients import (
     input_gradient,
     integrated_gradients,
@@ -7,6 +8,17 @@ from rar_tf.attribution.gradients import (
     smooth_grad,
 )
 from rar_tf.attribution.layers import layer_integrated_gradients
+from rar_tf.attribution.metrics import (
+    CRITERIA,
+    METRICS,
+    Metric,
+    center_shift,
+    is_constant,
+    kendall_tau,
+    spearman,
+    top_k_intersection,
+    top_k_mask,
+)
 from rar_tf.attribution.noise import normal_rows, uniform_rows
 from rar_tf.attribution.outputs import (
     OutputFn,
@@ -17,20 +29,16 @@ from rar_tf.attribution.outputs import (
 )
 from rar_tf.attribution.quadrature import RULES, nodes_and_weights
 from rar_tf.attribution.saliency import saliency
-from rar_tf.attribution.similarity import (
-    center_shift,
-    cosine,
-    is_constant,
-    kendall_tau,
-    l1,
-    pearson,
-    spearman,
-    top_k_intersection,
-    top_k_mask,
-)
+from rar_tf.attribution.similarity import cosine, l1, pearson
 
 __all__ = [
+    "CRITERIA",
+    "METHODS",
+    "METRICS",
     "RULES",
+    "AttributionFn",
+    "Explainer",
+    "Metric",
     "OutputFn",
     "center_shift",
     "cosine",

@@ -8,7 +8,7 @@ from rar_tf.attribution.noise import normal_rows
 from rar_tf.attribution.outputs import OutputFn
 from rar_tf.attribution.quadrature import nodes_and_weights
 from rar_tf.checks import check_count, class_numbers, float_images
-from rar_tf.graphs import out_of_line
+from rar_tf.graphs import not_inlined
 
 
 def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -37,7 +37,7 @@ def integrated_gradients(
     baseline: tf.Tensor,
     steps: int,
     rule: str = "midpoint",
-    chunk: int | None = None,
+    nodes_per_pass: int | None = None,
     weight_gradients: bool = True,
     shift: tf.Tensor | float = 0.0,
 ) -> tf.Tensor:
@@ -47,9 +47,9 @@ def integrated_gradients(
 
     Where the output begins with an affine map (`ClassifierOutput.affine_start`), its gradients
     are averaged behind that map and go back through it once: it costs no more for many nodes.
-    The nodes are stacked on the batch axis, `chunk` of them at a time. With a chunk
-    smaller than the number of nodes the backward pass recomputes each chunk, so that
-    neither pass holds more than one chunk of activations, at the price of one more
+    The nodes are stacked on the batch axis, `nodes_per_pass` of them at a time. With a nodes_per_pass
+    smaller than the number of nodes the backward pass recomputes each nodes_per_pass, so that
+    neither pass holds more than one nodes_per_pass of activations, at the price of one more
     forward computation; the value and the gradients by x, the baseline and the
     variables are the same. Gradients by any other tensor that `output_fn` closes over
     flow only without chunks.
@@ -61,7 +61,7 @@ def integrated_gradients(
       baseline: [B, ...] or broadcastable to x; where the path starts.
       steps: number of intervals of the quadrature, >= 1.
       rule: quadrature rule, see `quadrature.nodes_and_weights`.
-      chunk: nodes per call of `output_fn`; None takes all at once.
+      nodes_per_pass: nodes per call of `output_fn`; None takes all at once.
       weight_gradients: whether a chunked backward pass computes gradients by the variables;
         an attack, which wants those by x alone, spares their cost. Without chunks a tape
         computes what it is asked for anyway.
@@ -72,7 +72,7 @@ def integrated_gradients(
       [B, ...] in units of the output; differentiable once more.
 
     Raises:
-      ValueError: an unknown rule, steps < 1, chunk < 1, or images that are integers.
+      ValueError: an unknown rule, steps < 1, nodes_per_pass < 1, or images that are integers.
     """
     x = float_images(x)
     y = class_numbers(y, x.shape[0])
@@ -88,7 +88,7 @@ def integrated_gradients(
             y,
             along,
             tf.cast(weights, end.dtype),
-            chunk,
+            nodes_per_pass,
             weight_gradients,
         )
 
@@ -116,7 +116,7 @@ def smooth_grad(
     sigma: float,
     seed: tf.Tensor,
     first_row: tf.Tensor | int = 0,
-    chunk: int | None = None,
+    nodes_per_pass: int | None = None,
     weight_gradients: bool = True,
 ) -> tf.Tensor:
     """Mean input gradient at noisy copies of x: SmoothGrad  [Smilkov et al. 2017].
@@ -132,13 +132,13 @@ def smooth_grad(
       sigma: standard deviation of the noise, in pixel units, >= 0.
       seed: int [2], of the noise.
       first_row: number of the first row among all rows that share the seed.
-      chunk, weight_gradients: as in `integrated_gradients`, in samples.
+      nodes_per_pass, weight_gradients: as in `integrated_gradients`, in samples.
 
     Returns:
       [B, ...], in units of the output per unit of pixel value; differentiable.
 
     Raises:
-      ValueError: samples < 1, sigma < 0, chunk < 1, or images that are integers.
+      ValueError: samples < 1, sigma < 0, nodes_per_pass < 1, or images that are integers.
     """
     check_count("samples", samples)
     if not sigma >= 0:
@@ -156,7 +156,9 @@ def smooth_grad(
         tf.range(samples, dtype=x.dtype),
         tf.fill([samples], tf.constant(1.0 / samples, x.dtype)),
     )
-    return _mean_gradient(output_fn, noisy, (x,), y, numbers, weights, chunk, weight_gradients)
+    return _mean_gradient(
+        output_fn, noisy, (x,), y, numbers, weights, nodes_per_pass, weight_gradients
+    )
 
 
 def path_integrated_gradients(
@@ -191,16 +193,16 @@ def path_integrated_gradients(
     return total
 
 
-def _mean_gradient(output_fn, place, sources, y, nodes, weights, chunk, weight_gradients):
-    """sum_k w_k grad f(place(t_k, *sources)), `chunk` nodes at a time.
+def _mean_gradient(output_fn, place, sources, y, nodes, weights, nodes_per_pass, weight_gradients):
+    """sum_k w_k grad f(place(t_k, *sources)), `nodes_per_pass` nodes at a time.
 
     Args:
       place: (nodes [n], *sources) -> points [n, B, ...].
       sources: tensors that gradients are wanted by; the first [B, ...].
       nodes, weights: [n], n known.
     """
-    if chunk is not None:
-        check_count("chunk", chunk)
+    if nodes_per_pass is not None:
+        check_count("nodes_per_pass", nodes_per_pass)
 
     def mean(nodes, weights, *sources):
         points = place(nodes, *sources)
@@ -210,21 +212,21 @@ def _mean_gradient(output_fn, place, sources, y, nodes, weights, chunk, weight_g
         mean = tf.tensordot(weights, tf.reshape(gradient, shape), 1)
         return tf.ensure_shape(mean, sources[0].shape)
 
-    if chunk is None or chunk >= nodes.shape[0]:
+    if nodes_per_pass is None or nodes_per_pass >= nodes.shape[0]:
         return mean(nodes, weights, *sources)
-    return _chunked(mean, sources, nodes, weights, chunk, weight_gradients)
+    return _chunked(mean, sources, nodes, weights, nodes_per_pass, weight_gradients)
 
 
-def _chunked(mean, sources, nodes, weights, chunk, weight_gradients):
-    """`mean`, `chunk` nodes at a time, recomputed in the backward pass."""
-    # Nodes of weight zero fill the last chunk: one loop body serves all of them.
-    padding = -nodes.shape[0] % chunk
-    nodes = tf.reshape(tf.pad(nodes, [[0, padding]]), [-1, chunk])
-    weights = tf.reshape(tf.pad(weights, [[0, padding]]), [-1, chunk])
+def _chunked(mean, sources, nodes, weights, nodes_per_pass, weight_gradients):
+    """`mean`, `nodes_per_pass` nodes at a time, recomputed in the backward pass."""
+    # Nodes of weight zero fill the last nodes_per_pass: one loop body serves all of them.
+    padding = -nodes.shape[0] % nodes_per_pass
+    nodes = tf.reshape(tf.pad(nodes, [[0, padding]]), [-1, nodes_per_pass])
+    weights = tf.reshape(tf.pad(weights, [[0, padding]]), [-1, nodes_per_pass])
 
     def accumulate(part, zeros):
         """Sum of `part(k)` over the chunks k, one at a time."""
-        of_chunk = out_of_line(part)
+        of_chunk = not_inlined(part)
         return tf.while_loop(
             lambda k, _: k < nodes.shape[0],
             lambda k, total: (k + 1, tf.nest.map_structure(tf.add, total, of_chunk(k))),

@@ -1,15 +1,6 @@
-"""How alike two maps are: differentiable, to ascend, and on the host, to report.
+"""Differentiable similarities of two maps, one number per map of any shape [B, ...]."""
 
-`l1`, `pearson`, `cosine` are TensorFlow, one number per map, of any shape [B, ...]. The
-metrics of [RAR] and [FAR], `top_k_intersection`, `kendall_tau`, `spearman`, are numpy: their
-values depend on ranks alone, and have no gradient worth having. `center_shift` is numpy too.
-"""
-
-import numpy as np
-import scipy.stats
 import tensorflow as tf
-
-from rar_tf.checks import is_count
 
 _EPSILON = 1e-12
 
@@ -38,109 +29,6 @@ def pearson(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     a, b = _flat(a), _flat(b)
     mean = [tf.reduce_mean(part, -1, keepdims=True) for part in (a, b)]
     return cosine(a - mean[0], b - mean[1])
-
-
-def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
-    """The k largest pixels of maps [B, ...] as bool of the same shape.
-
-    Of equal values the earlier pixel, in row-major order, counts as larger, as in
-    `tf.math.top_k`.
-
-    Raises:
-      ValueError: k < 1, or k larger than the map.
-    """
-    (maps,) = _numbers(maps)
-    flat = _rows(maps)
-    if not is_count(k) or not 1 <= k <= flat.shape[1]:
-        raise ValueError(f"k must be in 1 .. {flat.shape[1]}, the pixels of a map. Received: k={k}")
-    order = np.argsort(-flat, axis=1, kind="stable")[:, :k]
-    mask = np.zeros(flat.shape, bool)
-    np.put_along_axis(mask, order, True, axis=1)
-    return mask.reshape(np.shape(maps))
-
-
-def top_k_intersection(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
-    """Share of the k largest pixels that two maps have in common  [GAZ17; RAR sec. 5].
-
-    Args:
-      a, b: [B, ...], maps.
-      k: number of pixels.
-
-    Returns:
-      float64 [B] in [0, 1]; NaN where a map is constant, or is not finite.
-
-    Raises:
-      ValueError: k < 1, or k larger than the map.
-    """
-    a, b = _numbers(a, b)
-    both = top_k_mask(a, k) & top_k_mask(b, k)
-    share = _rows(both).sum(1) / k
-    return np.where(_ranked(a) & _ranked(b), share, np.nan)
-
-
-def kendall_tau(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b of maps [B, ...] -> float64 [B]; ties lower it, see scipy.
-
-    NaN where a map is constant, or is not finite.
-    """
-    return _correlation(scipy.stats.kendalltau, a, b)
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation, mean ranks for ties; otherwise as `kendall_tau`."""
-    return _correlation(scipy.stats.spearmanr, a, b)
-
-
-def center_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance in pixels between the centres of mass of maps [B, H, W], >= 0 -> float64 [B].
-
-    NaN where a map is constant, or is not finite.
-    """
-    a, b = _numbers(a, b)
-    if a.ndim != 3:
-        raise ValueError(f"maps must be [B, H, W]. Received: {a.shape}")
-    centers = []
-    for maps in (a, b):
-        mass = np.asarray(maps, np.float64)
-        mass = mass / np.where(mass.sum((1, 2)) > 0, mass.sum((1, 2)), 1)[:, None, None]
-        rows, columns = np.mgrid[: mass.shape[1], : mass.shape[2]]
-        centers.append(np.stack([(mass * axis).sum((1, 2)) for axis in (rows, columns)], -1))
-    shift = np.linalg.norm(centers[0] - centers[1], axis=-1)
-    return np.where(_ranked(a) & _ranked(b), shift, np.nan)
-
-
-def is_constant(maps: np.ndarray) -> np.ndarray:
-    """[B] bool: all pixels of the map [B, ...] have one value, so that it ranks nothing."""
-    flat = _rows(maps)
-    return (flat == flat[:, :1]).all(1)
-
-
-def _numbers(*maps):
-    """Maps as arrays of numbers [B, ...] of one shape."""
-    arrays = [np.asarray(part) for part in maps]
-    if any(part.ndim < 2 or part.dtype.kind not in "fiu" for part in arrays) or (
-        len({part.shape for part in arrays}) > 1
-    ):
-        received = ", ".join(f"{part.dtype} {part.shape}" for part in arrays)
-        raise ValueError(f"maps must be numbers [B, ...] of one shape. Received: {received}")
-    return arrays
-
-
-def _rows(maps):
-    # Not -1: there may be no map at all.
-    return np.reshape(maps, (len(maps), int(np.prod(np.shape(maps)[1:]))))
-
-
-def _ranked(maps):
-    return np.isfinite(_rows(maps)).all(1) & ~is_constant(maps)
-
-
-def _correlation(statistic, a, b):
-    a, b = _numbers(a, b)
-    values = np.full(len(a), np.nan)
-    for i in np.flatnonzero(_ranked(a) & _ranked(b)):
-        values[i] = statistic(np.ravel(a[i]), np.ravel(b[i])).statistic
-    return values
 
 
 def _flat(maps):

@@ -2,13 +2,13 @@
 
 from rar_tf.datasets.augment import BalancedSplit, Warp, equalize
 from rar_tf.datasets.batches import ordered_batches, to_unit, training_batches
-from rar_tf.datasets.catalogue import OWN, image_sides, load, names
 from rar_tf.datasets.duplicates import duplicates
 from rar_tf.datasets.pixels import read_image
+from rar_tf.datasets.registry import CUSTOM, image_sides, load, names
 from rar_tf.datasets.splits import Examples, ImageData, Split
 
 __all__ = [
-    "OWN",
+    "CUSTOM",
     "BalancedSplit",
     "Examples",
     "ImageData",

@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from rar_tf.attack import LpBall, maximize
 from rar_tf.attribution import label_loss
-from rar_tf.evaluation.progress import Progress
+from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.protocols import Pgd
-from rar_tf.evaluation.selection import Selection
+from rar_tf.progress import Progress
 
 
-def correct(classifier: keras.Model, selection: Selection) -> np.ndarray:
+def correct(classifier: keras.Model, selection: EvaluationSet) -> np.ndarray:
     """[N] bool, whether each clean image's label is the prediction."""
     hits = _hits(classifier, selection)
     return np.concatenate([hits(tf.constant(x), y).numpy() for x, y in selection.batches()])
@@ -19,7 +19,7 @@ def correct(classifier: keras.Model, selection: Selection) -> np.ndarray:
 
 def withstands(
     classifier: keras.Model,
-    selection: Selection,
+    selection: EvaluationSet,
     threat: LpBall,
     pgd: Pgd,
     *,

@@ -11,19 +11,19 @@ import keras
 import numpy as np
 from absl import logging
 
-from rar_tf import models
+from rar_tf import environment, models
 from rar_tf.attack import Ifia
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
 from rar_tf.evaluation.classifier import logits_of
-from rar_tf.evaluation.examples import ExamplesFile, Picture, Row
+from rar_tf.evaluation.evaluation_set import EvaluationSet
+from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics, ExamplesFile
+from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
-from rar_tf.evaluation.robustness import attack_maps
-from rar_tf.evaluation.selection import Selection
 from rar_tf.files import write_atomically
 from rar_tf.naming import plain
 
@@ -41,7 +41,7 @@ def evaluate(
     outputs: str = "auto",
     output: str | pathlib.Path | None = None,
     batch_size: int = 32,
-    chunk: int | None = 10,
+    nodes_per_pass: int | None = 10,
     seed: int = 0,
     num_pictures: int = 24,
     model_info: dict[str, Any] | None = None,
@@ -65,7 +65,7 @@ def evaluate(
       outputs: "auto", "logits" or "probabilities": what the classifier puts out.
       output: folder for report.json, examples.csv and pictures/; None keeps nothing.
       batch_size: images at once.
-      chunk: nodes of a map at once; None for all. Memory grows with batch_size * chunk.
+      nodes_per_pass: nodes of a map at once; None for all. Memory grows with batch_size * nodes_per_pass.
       seed: of random starts.
       num_pictures: of how many attacked images to keep pictures.
       model_info: what to say of the model in the report, such as its preset.
@@ -74,10 +74,10 @@ def evaluate(
       ValueError: a model, data, names or numbers that do not fit; or an output folder that
         holds another evaluation.
     """
-    for name, value in (("batch_size", batch_size), ("chunk", chunk)):
+    for name, value in (("batch_size", batch_size), ("nodes_per_pass", nodes_per_pass)):
         if value is not None:
             check_count(name, value)
-    selection = Selection(dataset, split=split, num_examples=num_examples)
+    selection = EvaluationSet(dataset, split=split, num_examples=num_examples)
     if isinstance(protocol, str):
         protocol = named_protocol(protocol, selection.name, selection.image_shape)
     searches = protocol.searches(attack) if isinstance(attack, str) else tuple(attack)
@@ -97,7 +97,7 @@ def evaluate(
         done=len(rows),
         seed=seed,
         batch_size=batch_size,
-        chunk=chunk,
+        nodes_per_pass=nodes_per_pass,
         searches=searches,
     )
     for new_rows, pictures in batches:
@@ -105,7 +105,7 @@ def evaluate(
         rows += new_rows
     everything = None
     if accuracy_examples != 0:
-        everything = Selection(dataset, split=split, num_examples=accuracy_examples)
+        everything = EvaluationSet(dataset, split=split, num_examples=accuracy_examples)
     twice = _duplicates(dataset, split, everything)
     first = selection if strong_pgd else None
     accuracies: dict[str, Any] = folder.accuracies(
@@ -116,12 +116,12 @@ def evaluate(
     report = Report(
         **described,
         batch_size=batch_size,
-        chunk=chunk,
+        nodes_per_pass=nodes_per_pass,
         duplicates=twice,
         **accuracies,
         **reports.summarize(rows, misclassified=int((~hits).sum())),
-        hardware=reports.hardware(),
-        versions=reports.versions(),
+        hardware=environment.hardware(),
+        versions=environment.versions(),
     )
     folder.finish(report)
     return report
@@ -224,7 +224,7 @@ class _Folder:
                 f"which holds one with another {', '.join(changed)}"
             )
 
-    def rows(self, indices: np.ndarray) -> list[Row]:
+    def rows(self, indices: np.ndarray) -> list[ExampleMetrics]:
         """What an earlier run found of the first of `indices`."""
         rows = [] if self._root is None else self._examples.rows()
         if [row.index for row in rows] != list(indices[: len(rows)]):
@@ -234,7 +234,7 @@ class _Folder:
             )
         return rows
 
-    def add(self, rows: list[Row], pictures: list[Picture]) -> None:
+    def add(self, rows: list[ExampleMetrics], pictures: list[AttackedExample]) -> None:
         if self._root is None:
             return
         for picture in pictures:

@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ExampleMetrics:
     """One attacked image of examples.csv.
 
     Attributes:
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class AttackedExample:
     """What is shown of one image: pixels [H, W, C] and maps [H, W], clean and perturbed."""
 
     index: int
@@ -56,12 +56,12 @@ class Picture:
 class ExamplesFile:
     """examples.csv: rows appended as they come, whole rows only, so that a run can resume."""
 
-    _FIELDS = [field.name for field in dataclasses.fields(Row)]
+    _FIELDS = [field.name for field in dataclasses.fields(ExampleMetrics)]
 
     def __init__(self, path: pathlib.Path):
         self._path = path
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ExampleMetrics]:
         """What is there; a last line that was cut off is dropped from the file.
 
         Raises:
@@ -91,7 +91,7 @@ class ExamplesFile:
             )
         return [_row(line) for line in reader]
 
-    def append(self, rows: list[Row]) -> None:
+    def append(self, rows: list[ExampleMetrics]) -> None:
         """Adds rows; they are on the disk when this returns."""
         new = not self._path.exists() or not self._path.stat().st_size
         with open(self._path, "a", newline="", encoding="utf-8") as file:
@@ -103,9 +103,9 @@ class ExamplesFile:
             os.fsync(file.fileno())
 
 
-def _row(line: dict[str, str]) -> Row:
+def _row(line: dict[str, str]) -> ExampleMetrics:
     values: dict[str, Any] = {
         field.name: int(line[field.name]) if field.type is int else float(line[field.name])
-        for field in dataclasses.fields(Row)
+        for field in dataclasses.fields(ExampleMetrics)
     }
-    return Row(**values)
+    return ExampleMetrics(**values)

@@ -3,9 +3,10 @@
 import dataclasses
 import math
 
-from rar_tf.attack import Ifia, LabelMap, LpBall
+from rar_tf.attack import Ifia, LpBall
+from rar_tf.attribution import Explainer
 from rar_tf.checks import check_count, is_count
-from rar_tf.naming import OWN, call_own, check_name, find, is_own
+from rar_tf.naming import CUSTOM, call_custom, check_name, find, is_custom
 
 PROTOCOLS = ("rar", "far")
 ATTACKS = ("original", "default", "strongest")
@@ -40,7 +41,7 @@ class Protocol:
       dataset: whose published settings these are; "other" for settings of ours.
       threat: the allowed set of both attacks.
       k: of the metric top-k intersection.
-      label_map: the map that the metrics are about.
+      explainer: the map that the metrics are about.
       pgd: the table's attack on predictions.
       strong_pgd: a stronger one, reported beside it.
       attack_k: of the score `top_k`.
@@ -51,7 +52,7 @@ class Protocol:
     dataset: str
     threat: LpBall
     k: int
-    label_map: LabelMap
+    explainer: Explainer
     pgd: Pgd
     strong_pgd: Pgd
     attack_k: int
@@ -78,16 +79,16 @@ class Protocol:
         Raises:
           ValueError: an unknown name, or a function of one's own that does not give searches.
         """
-        if is_own(attack):
+        if is_custom(attack):
             return _own_searches(attack, self)
-        check_name("attack", attack, ATTACKS, OWN)
+        check_name("attack", attack, ATTACKS, CUSTOM)
         paper = Ifia(
             self.threat,
             k=self.attack_k,
             metric_k=self.k,
             steps=self.attack_steps,
             step_size=self.attack_step_size,
-            label_map=self.label_map,
+            explainer=self.explainer,
         )
         if attack == "original" and self.name == "far":
             paper = dataclasses.replace(
@@ -98,7 +99,7 @@ class Protocol:
         if attack == "original":
             return (paper,)
         steps = max(round(0.15 * self.attack_steps), 15)  # FAR's seven are few
-        few = _cheap(self.label_map, 8)
+        few = _cheap(self.explainer, 8)
         economical = dataclasses.replace(
             paper,
             score=_mixture(0.025),
@@ -106,9 +107,9 @@ class Protocol:
             step_size=self.attack_step_size * max(self.attack_steps / steps, 1.0),
             select=("top_k_and_kendall",),
             hold_label=1.0,
-            label_map=few,
+            explainer=few,
             rotate_nodes=few.attribution == "integrated_gradients",
-            clean_map=self.label_map,
+            clean_explainer=self.explainer,
             precision="mixed_bfloat16",
         )
         # Two short searches find more of the maxima than a long one.
@@ -117,16 +118,16 @@ class Protocol:
 
 
 def _own_searches(attack: str, protocol: Protocol) -> tuple[Ifia, ...]:
-    searches = call_own("attack", attack, find("attack", attack, {}), tuple, protocol)
+    searches = call_custom("attack", attack, find("attack", attack, {}), tuple, protocol)
     if not searches or not all(isinstance(search, Ifia) for search in searches):
         raise ValueError(f"attack={attack} must return a tuple of Ifia. Received: {searches}")
     return searches
 
 
-def _cheap(label_map: LabelMap, nodes: int) -> LabelMap:
-    if label_map.attribution != "integrated_gradients":
-        return label_map
-    return dataclasses.replace(label_map, steps=min(nodes, label_map.steps), rule="midpoint")
+def _cheap(explainer: Explainer, nodes: int) -> Explainer:
+    if explainer.attribution != "integrated_gradients":
+        return explainer
+    return dataclasses.replace(explainer, steps=min(nodes, explainer.steps), rule="midpoint")
 
 
 def _mixture(weight: float) -> tuple[tuple[str, float], ...]:
@@ -145,8 +146,8 @@ def _portfolio(default: tuple[Ifia, ...]) -> tuple[Ifia, ...]:
         base,
         select=("top_k", "kendall"),
         select_every=2,
-        label_map=_cheap(base.label_map, 5),
-        select_map=base.label_map,
+        explainer=_cheap(base.explainer, 5),
+        selection_explainer=base.explainer,
         steps=20,
         step_size=base.threat.epsilon / 2,
         decay="linear",
@@ -193,7 +194,7 @@ def protocol(
     norm: str | int = "inf",
     epsilon: float | None = None,
     k: int | None = None,
-    label_map: LabelMap | None = None,
+    explainer: Explainer | None = None,
 ) -> Protocol:
     """The named protocol for a data set.
 
@@ -207,7 +208,7 @@ def protocol(
       norm: of the threat; settings for 2 are nowhere published, epsilon must be given.
       epsilon: radius in pixel units; None for the protocol's.
       k: of the metric and the score; None for the protocol's.
-      label_map: None for the papers' integrated gradients, 100 right-rule nodes from black.
+      explainer: None for the papers' integrated gradients, 100 right-rule nodes from black.
 
     Raises:
       ValueError: an unknown name, norm 2 without epsilon, or k larger than the map.
@@ -240,7 +241,7 @@ def protocol(
         dataset if known else "other",
         threat,
         own_k,
-        label_map or LabelMap(),
+        explainer or Explainer(),
         dataclasses.replace(pgd, step_size=pgd.step_size * scale),
         Pgd(100, threat.epsilon / 10, restarts=5),
         attack_k,

@@ -1,21 +1,17 @@
 """What an evaluation found, as plain data: report.json."""
 
 import dataclasses
-import importlib.metadata
 import json
 import math
-import os
 import pathlib
-import platform
 from typing import Any
 
 import numpy as np
 import scipy.stats
-import tensorflow as tf
 
-from rar_tf.evaluation.examples import Row
+from rar_tf.attribution import METRICS
+from rar_tf.evaluation.examples import ExampleMetrics
 from rar_tf.files import write_atomically
-from rar_tf.version import __version__
 
 ACCURACIES = (
     "natural_accuracy",
@@ -24,7 +20,6 @@ ACCURACIES = (
     "natural_accuracy_without_duplicates",
     "pgd_accuracy_without_duplicates",
 )
-METRICS = ("top_k", "kendall", "spearman", "center_shift")
 _RESAMPLES = 2000
 
 
@@ -68,7 +63,7 @@ class Report:
       protocol: `Protocol` as plain data.
       attack: "original", "default" or "strongest".
       searches: each `Ifia` of the attack as plain data.
-      seed, batch_size, chunk: of the run.
+      seed, batch_size, nodes_per_pass: of the run.
       natural_accuracy, pgd_accuracy, strong_pgd_accuracy: None where not measured.
       counts: attacked, misclassified, no_candidate, undefined (a metric was NaN), constant
         (a constant clean map).
@@ -89,7 +84,7 @@ class Report:
     searches: list[dict[str, Any]]
     seed: int
     batch_size: int
-    chunk: int | None
+    nodes_per_pass: int | None
     natural_accuracy: Accuracy | None
     pgd_accuracy: Accuracy | None
     strong_pgd_accuracy: Accuracy | None
@@ -162,11 +157,11 @@ def interval(values: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Interv
     )
 
 
-def summarize(rows: list[Row], misclassified: int) -> dict[str, Any]:
+def summarize(rows: list[ExampleMetrics], misclassified: int) -> dict[str, Any]:
     """The fields of a report that follow from the rows of examples.csv."""
     columns = {
         field.name: np.array([getattr(row, field.name) for row in rows])
-        for field in dataclasses.fields(Row)
+        for field in dataclasses.fields(ExampleMetrics)
     }
     seconds = float(columns["seconds"].sum())
     errors, changes = columns["completeness_error"], np.abs(columns["output_change"])
@@ -186,35 +181,6 @@ def summarize(rows: list[Row], misclassified: int) -> dict[str, Any]:
         "seconds": seconds,
         "images_per_second": len(rows) / seconds if seconds else None,
     }
-
-
-def hardware() -> dict[str, Any]:
-    """What the machine offers to this process."""
-    return {
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
-        "system": platform.platform(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of Python and the libraries that the figures depend on."""
-    names = ("tensorflow", "keras", "numpy", "scipy")
-    own = {"rar_tf": __version__, "python": platform.python_version()}
-    return own | {name: importlib.metadata.version(name) for name in names}
-
-
-def _processor():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _finite(value):

@@ -7,16 +7,16 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
+from rar_tf.models.adapt import adapt_to_dataset
 from rar_tf.models.affine_start import AffineStart, with_affine_start
-from rar_tf.models.borrowed import nonlinear_layers, with_borrowed_derivatives
-from rar_tf.models.compute import PRECISIONS, compute_twin
-from rar_tf.models.files import load_classifier
-from rar_tf.models.fitting import fitted
+from rar_tf.models.borrowed_derivatives import nonlinear_layers, with_borrowed_derivatives
+from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
-from rar_tf.models.outputs import OUTPUTS, to_logits
+from rar_tf.models.loading import load_classifier
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
+from rar_tf.models.to_logits import OUTPUTS, to_logits
 from rar_tf.models.weight_decay import decay_kernels
 
 __all__ = [
@@ -27,10 +27,10 @@ __all__ = [
     "OUTPUTS",
     "PRECISIONS",
     "build",
-    "compute_twin",
+    "for_double_backprop",
     "count_relus",
     "decay_kernels",
-    "fitted",
+    "adapt_to_dataset",
     "flower_resnet",
     "gtsrb_resnet",
     "load_classifier",

@@ -23,7 +23,7 @@ def with_affine_start(model: keras.Model) -> keras.Model:
     """A twin of a model that has `affine_start`, an `AffineStart` if its first layer is affine.
 
     That is a convolution or dense layer without activation, the only one that sees the image, as
-    the first of a `compute_twin` is. Otherwise `affine_start` is None.
+    the first of a `for_double_backprop` is. Otherwise `affine_start` is None.
 
     Args:
       model: a built classifier.

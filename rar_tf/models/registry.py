@@ -4,7 +4,7 @@ import keras
 
 from rar_tf.models.resnet import flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
-from rar_tf.naming import call_own, find, is_own, parameters
+from rar_tf.naming import call_custom, find, is_custom, parameters
 
 ARCHITECTURES = {
     constructor.__name__: constructor
@@ -36,7 +36,7 @@ def build(
     """
     constructor = find("architecture", architecture, ARCHITECTURES)
     settings = {"num_classes": num_classes, "input_shape": input_shape, "seed": seed}
-    if not is_own(architecture):
+    if not is_custom(architecture):
         return constructor(**settings, weight_decay=weight_decay)
     taken = parameters(constructor)
     missing = [name for name in settings if name not in taken]
@@ -52,7 +52,7 @@ def build(
             f"architecture={architecture} must take weight_decay for it to be other than 0. "
             f"Received: weight_decay={weight_decay}"
         )
-    model = call_own("architecture", architecture, constructor, keras.Model, **settings)
+    model = call_custom("architecture", architecture, constructor, keras.Model, **settings)
     expected = ((None, *input_shape), (None, num_classes))
     if (model.input_shape, model.output_shape) != expected:
         raise ValueError(

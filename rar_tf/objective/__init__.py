@@ -1,44 +1,46 @@
-"""What training minimizes."""
+"""Objectives: what training minimizes."""
 
 from rar_tf.objective import sizes, terms
-from rar_tf.objective.catalogue import (
-    CATALOGUE,
-    DISSIMILARITIES,
-    aat,
-    adv_aat,
-    adv_far,
-    align,
+from rar_tf.objective.loss_objectives import (
     distributional,
-    far,
     ig_norm,
     ig_sum_norm,
-    igr,
     input_gradient,
     layer_ig_norm,
     loss_output,
     madry,
     natural,
 )
-from rar_tf.objective.objective import Batch, Objective, Parts, Term
-from rar_tf.objective.own import constructor, own_settings
+from rar_tf.objective.map_objectives import (
+    DISSIMILARITIES,
+    aat,
+    adv_aat,
+    adv_far,
+    align,
+    far,
+    igr,
+)
+from rar_tf.objective.objective import Batch, Objective, ObjectiveValue, Term
+from rar_tf.objective.registry import OBJECTIVES, construct, register, settings
+from rar_tf.objective.settings import Setting
 from rar_tf.objective.sizes import SizeFn
-from rar_tf.objective.terms import AttributionFn, DissimilarityFn
+from rar_tf.objective.terms import DissimilarityFn
 
 __all__ = [
-    "CATALOGUE",
     "DISSIMILARITIES",
-    "AttributionFn",
+    "OBJECTIVES",
     "Batch",
     "DissimilarityFn",
     "Objective",
-    "Parts",
+    "ObjectiveValue",
+    "Setting",
     "SizeFn",
     "Term",
     "aat",
     "adv_aat",
     "adv_far",
     "align",
-    "constructor",
+    "construct",
     "distributional",
     "far",
     "ig_norm",
@@ -49,7 +51,8 @@ __all__ = [
     "loss_output",
     "madry",
     "natural",
-    "own_settings",
+    "register",
+    "settings",
     "sizes",
     "terms",
 ]

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 Term = Callable[[keras.Model, Batch, tf.Tensor], tf.Tensor]
 
 
-class Parts(NamedTuple):
+class ObjectiveValue(NamedTuple):
     """Per example [B]: total = loss + weight * term, with the logits the loss is of."""
 
     total: tf.Tensor
@@ -51,32 +51,37 @@ class Objective:
       weight: lambda (clean) or beta (adversarial), >= 0.
       completeness: the term is without the sum of the attribution, for which the change of the
         loss is put in, l(x_adv) - l(x), with its training mode (dropout, batch statistics).
-      search: a cheaper surrogate of the term for the adversary; None takes the term.
-      search_loss: the adversary ascends l(x_adv) alone, neither term nor search.
-      prepare: (classifier, batch) -> batch, what the adversary computes once an attack.
-      attacked: whether there is an inner maximization at all.
-      flat_at_x: what the adversary ascends has zero gradient at x_adv = x.
+      attack_term: cheaper surrogate of the term that the adversary ascends; None for the term.
+      attack_on_loss: whether the adversary ascends l(x_adv) alone, without any term.
+      before_attack: (classifier, batch) -> batch, computed once per attack.
+      threat: allowed set of the inner maximization: "ball" (an lp ball), "transport" (a price for
+        moving), or None where there is no inner maximization.
+      needs_random_start: whether the ascended score has a zero gradient at x_adv = x.
       keep_label: the adversary keeps the class predicted at x  [FAR Algorithm 1].
       softplus_beta: sharpness of the softplus whose second derivative ReLUs take in
         attacks, values and first derivatives staying their own  [FAR sec. 4]; None for
         plain ReLU.
-      layers: names of layers whose activations the term or the search looks at.
+      layers: names of layers whose activations the term depends on.
     """
 
     base: str = "clean"
     term: Term | None = None
     weight: float = 0.0
     completeness: bool = False
-    search: Term | None = None
-    search_loss: bool = False
-    prepare: Callable[[keras.Model, Batch], Batch] | None = None
-    attacked: bool = True
-    flat_at_x: bool = False
+    attack_term: Term | None = None
+    attack_on_loss: bool = False
+    before_attack: Callable[[keras.Model, Batch], Batch] | None = None
+    threat: str | None = "ball"
+    needs_random_start: bool = False
     keep_label: bool = False
     softplus_beta: float | None = None
     layers: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if self.threat not in ("ball", "transport", None):
+            raise ValueError(
+                f'threat must be "ball", "transport" or None. Received: threat={self.threat!r}'
+            )
         if self.base not in ("clean", "adversarial"):
             raise ValueError(f'base must be "clean" or "adversarial". Received: base={self.base!r}')
         if not 0 <= self.weight < math.inf:
@@ -90,25 +95,30 @@ class Objective:
                 "an attack on the clean base needs a term to ascend. Received: term=None"
             )
 
+    @property
+    def attacked(self) -> bool:
+        """Whether there is an inner maximization."""
+        return self.threat is not None
+
     def score(self, classifier: keras.Model, batch: Batch) -> Callable[[tf.Tensor], tf.Tensor]:
         """What the adversary ascends: x_adv -> [B]."""
-        search = self.search or self.term
-        if self.prepare is not None:
-            batch = self.prepare(classifier, batch)
+        term = self.attack_term or self.term
+        if self.before_attack is not None:
+            batch = self.before_attack(classifier, batch)
 
         def score(x_adv):
-            if self.base == "clean" and search is not None and not self.search_loss:
-                return _per_example(search(classifier, batch, x_adv))
+            if self.base == "clean" and term is not None and not self.attack_on_loss:
+                return _per_example(term(classifier, batch, x_adv))
             value = cross_entropy(classifier(x_adv, training=False), batch.label)
-            if search is None or self.search_loss or self.weight == 0:
+            if term is None or self.attack_on_loss or self.weight == 0:
                 return value
-            return value + self.weight * _per_example(search(classifier, batch, x_adv))
+            return value + self.weight * _per_example(term(classifier, batch, x_adv))
 
         return score
 
     def __call__(
         self, classifier: keras.Model, batch: Batch, x_adv: tf.Tensor, training: bool = False
-    ) -> Parts:
+    ) -> ObjectiveValue:
         """The objective at a given x_adv, differentiable by the weights.
 
         Args:
@@ -119,20 +129,20 @@ class Objective:
             statistics); attributions never do.
 
         Returns:
-          Parts, per example.
+          ObjectiveValue, per example.
         """
         ends = (batch.image, x_adv) if self.base == "clean" else (x_adv, batch.image)
         logits = classifier(ends[0], training=training)
         loss = cross_entropy(logits, batch.label)
         if self.term is None or self.weight == 0:
-            return Parts(loss, loss, tf.zeros_like(loss), logits)
+            return ObjectiveValue(loss, loss, tf.zeros_like(loss), logits)
         term = _per_example(self.term(classifier, batch, x_adv))
         if self.completeness:
             other = cross_entropy(classifier(ends[1], training=training), batch.label)
             if self.base == "clean" and self.weight == 1:
                 loss = tf.stop_gradient(loss)  # it cancels: two passes less
             term += other - loss if self.base == "clean" else loss - other
-        return Parts(loss + self.weight * term, loss, term, logits)
+        return ObjectiveValue(loss + self.weight * term, loss, term, logits)
 
 
 def _per_example(term):

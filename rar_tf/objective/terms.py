@@ -6,30 +6,37 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attribution import (
+    AttributionFn,
+    Explainer,
     cosine,
     input_gradient,
     integrated_gradients,
     label_logit,
     label_loss,
     layer_integrated_gradients,
+    nodes_and_weights,
     pearson,
 )
 from rar_tf.objective.objective import Batch, Term
 from rar_tf.objective.sizes import SizeFn
 
-# (classifier, images [B, ...], classes [B]) -> differentiable map [B, ...]
-AttributionFn = Callable[[keras.Model, tf.Tensor, tf.Tensor], tf.Tensor]
 # (map, target map) -> [B], >= 0
 DissimilarityFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def loss_attribution(size: SizeFn, *, steps: int, rule: str, chunk: int | None = None) -> Term:
+def loss_attribution(
+    size: SizeFn, *, steps: int, rule: str, nodes_per_pass: int | None = None
+) -> Term:
     """s(IG^{l_y}(x, x_adv)): size of the attribution of the loss change  [RAR eq. 4].
 
     Args:
       size: s, attribution [B, ...] -> [B].
-      steps, rule, chunk: of `integrated_gradients`.
+      steps, rule, nodes_per_pass: of `integrated_gradients`.
+
+    Raises:
+      ValueError: an unknown rule, or steps < 1.
     """
+    nodes_and_weights(rule, steps)
 
     def term(classifier, batch, x_adv):
         attribution = integrated_gradients(
@@ -39,7 +46,7 @@ def loss_attribution(size: SizeFn, *, steps: int, rule: str, chunk: int | None =
             baseline=batch.image,
             steps=steps,
             rule=rule,
-            chunk=chunk,
+            nodes_per_pass=nodes_per_pass,
         )
         return size(attribution)
 
@@ -53,7 +60,11 @@ def layer_loss_attribution(size: SizeFn, layer: str, *, steps: int, rule: str) -
       size: s, attribution [B, ...] -> [B].
       layer: name of a layer of the (Functional) classifier.
       steps, rule: of `layer_integrated_gradients`.
+
+    Raises:
+      ValueError: an unknown rule, or steps < 1.
     """
+    nodes_and_weights(rule, steps)
 
     def term(classifier, batch, x_adv):
         attribution = layer_integrated_gradients(
@@ -124,12 +135,12 @@ def explained_class(classifier: keras.Model, batch: Batch) -> tf.Tensor:
     return tf.argmax(classifier(batch.image, training=False), -1, tf.int32)
 
 
-def logit_attribution(*, steps: int, rule: str, chunk: int | None = None) -> AttributionFn:
-    """S: IG of the class logit from a black image  [FAR eq. 2 with b = 0]."""
+def map_of(explainer: Explainer, nodes_per_pass: int | None = None) -> AttributionFn:
+    """S: the explainer's map of the class logit  [FAR eq. 2], differentiable by the weights."""
 
-    def attribution(classifier, x, classes):
-        return integrated_gradients(
-            label_logit(classifier), x, classes, baseline=0.0, steps=steps, rule=rule, chunk=chunk
+    def attribution(classifier: keras.Model, x: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        return explainer.attribution(
+            classifier, x, classes, nodes_per_pass=nodes_per_pass, weight_gradients=True
         )
 
     return attribution

@@ -2,13 +2,14 @@
 
 from rar_tf.serving import zoo
 from rar_tf.serving.card import Provenance, model_card
-from rar_tf.serving.endpoints import Explainer
-from rar_tf.serving.export import export
+from rar_tf.serving.export import EXPLAINER, IMAGES_PER_PASS, NODES_PER_PASS, export
 from rar_tf.serving.onnx import export_onnx
 from rar_tf.serving.warmup import write_warmup
 
 __all__ = [
-    "Explainer",
+    "EXPLAINER",
+    "IMAGES_PER_PASS",
+    "NODES_PER_PASS",
     "Provenance",
     "export",
     "export_onnx",

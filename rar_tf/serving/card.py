@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import scipy.stats
 
+from rar_tf.attribution import Explainer
+from rar_tf.environment import versions
 from rar_tf.evaluation import Report, load_report
-from rar_tf.evaluation.report import versions
-from rar_tf.serving.endpoints import Explainer
-from rar_tf.training import Workdir
-from rar_tf.training.run import summary
+from rar_tf.runs import Workdir
+from rar_tf.runs.run import summary
 
 _INTENDED_USE = (
     "Images like those of the data set, prepared as there; the map shows which pixels spoke for "
@@ -100,9 +100,13 @@ def model_card(
     }
 
 
-def endpoint_facts(explainer: Explainer) -> dict[str, Any]:
+def endpoint_facts(
+    explainer: Explainer, nodes_per_pass: int, images_per_pass: int
+) -> dict[str, Any]:
     """What of a card is decided at export."""
-    return {"attribution": dataclasses.asdict(explainer) | {"baseline": "black"}}
+    facts = {"method": explainer.method, "steps": explainer.steps, "rule": explainer.rule}
+    facts |= {"nodes_per_pass": nodes_per_pass, "images_per_pass": images_per_pass}
+    return {"attribution": facts | {"baseline": explainer.baseline}}
 
 
 def write(card: dict[str, Any], data: pathlib.Path, text: pathlib.Path) -> None:
@@ -127,9 +131,9 @@ def to_markdown(card: dict[str, Any]) -> str:
     if how := card.get("attribution"):
         lines += [
             "",
-            f"Attribution: integrated gradients of a logit, baseline {how['baseline']}, "
-            f"{how['steps']} steps, rule {how['rule']}; {how['chunk']} nodes of {how['block']} "
-            "images in memory at once.",
+            f"Attribution: integrated gradients of a logit, baseline {how['baseline']:g} (0 is black), "
+            f"{how['steps']} steps, rule {how['rule']}; {how['nodes_per_pass']} nodes of "
+            f"{how['images_per_pass']} images in one pass.",
         ]
     lines += ["", "## Metrics", "", *_table(card["metrics"])]
     lines += ["", "## Intended use", "", *(f"- {text}" for text in card["intended_use"])]

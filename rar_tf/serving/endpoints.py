@@ -1,37 +1,12 @@
 """What the endpoints compute, as functions of a classifier: prediction and attribution."""
 
-import dataclasses
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from rar_tf.attribution import integrated_gradients, label_logit, nodes_and_weights, saliency
-from rar_tf.checks import check_count
+from rar_tf.attribution import Explainer, label_logit, saliency
 from rar_tf.datasets.pixels import decode_tensor, to_uint8
-
-
-@dataclasses.dataclass(frozen=True)
-class Explainer:
-    """How an endpoint attributes; fixed when it is exported.
-
-    At most `chunk * block` images are in the network at once, whatever the batch.
-
-    Attributes:
-      steps, rule: of the quadrature, see `attribution.nodes_and_weights`.
-      chunk: nodes at once.
-      block: images at once.
-    """
-
-    steps: int = 50
-    rule: str = "midpoint"
-    chunk: int = 25
-    block: int = 8
-
-    def __post_init__(self):
-        nodes_and_weights(self.rule, self.steps)
-        for name in ("chunk", "block"):
-            check_count(name, getattr(self, name))
 
 
 def predict(classifier: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -57,6 +32,7 @@ def attribute(
     label: tf.Tensor,
     baseline: tf.Tensor,
     explainer: Explainer,
+    nodes_per_pass: int | None = None,
 ) -> dict[str, tf.Tensor]:
     """Prediction, and integrated gradients of a logit f_y from baseline b to image x.
 
@@ -67,7 +43,8 @@ def attribute(
       image: [N, H, W, C] float32, pixels in [0, 1].
       label: [N] int32, y; -1 for the predicted class.
       baseline: [N, H, W, C] float32, pixels in [0, 1].
-      explainer: quadrature and memory.
+      explainer: integrated gradients; its own baseline is not used.
+      nodes_per_pass: nodes in one pass of the classifier; None for all.
 
     Returns:
       What `predict` does; `attribution` [N, H, W, C] in logits; `saliency` [N, H, W], see
@@ -82,16 +59,7 @@ def attribute(
     prediction = _prediction(logits)
     y = tf.where(valid & (label >= 0), label, prediction["class"])
     output = label_logit(classifier)
-    ig = integrated_gradients(
-        output,
-        x,
-        y,
-        baseline=b,
-        steps=explainer.steps,
-        rule=explainer.rule,
-        chunk=explainer.chunk,
-        weight_gradients=False,
-    )
+    ig = explainer.attribution(classifier, x, y, baseline=b, nodes_per_pass=nodes_per_pass)
     change = tf.gather(logits, y, axis=1, batch_dims=1) - output(b, y)
     found = prediction | {
         "attribution": ig,

@@ -7,18 +7,24 @@ import shutil
 import keras
 import tensorflow as tf
 
+from rar_tf.attribution import Explainer
+from rar_tf.checks import check_count
 from rar_tf.models import to_logits
 from rar_tf.serving import card as cards
-from rar_tf.serving.endpoints import Explainer, attribute, decode, in_blocks, predict
+from rar_tf.serving.endpoints import attribute, decode, in_blocks, predict
 
 CARD, MODEL_CARD = "card.json", "MODEL_CARD.md"
+EXPLAINER = Explainer(steps=50, rule="midpoint")
+NODES_PER_PASS, IMAGES_PER_PASS = 25, 8
 
 
 def export(
     classifier: keras.Model,
     folder: str | os.PathLike,
     *,
-    explainer: Explainer | None = None,
+    explainer: Explainer = EXPLAINER,
+    nodes_per_pass: int = NODES_PER_PASS,
+    images_per_pass: int = IMAGES_PER_PASS,
     outputs: str = "auto",
     provenance: cards.Provenance | None = None,
 ) -> pathlib.Path:
@@ -31,14 +37,16 @@ def export(
     serve_bytes      image_bytes -> what serve gives; of models with 1 or 3 channels
 
     Shapes, units and what an invalid image gives: `endpoints.predict`, `endpoints.attribute`,
-    `endpoints.decode`. The batch size is free; at most `chunk * block` images are in the network
-    at once.
+    `endpoints.decode`. The batch size is free; at most `nodes_per_pass * images_per_pass` images
+    are in the network at once.
 
     Args:
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       folder: where to write; for TensorFlow Serving its last part is the version number. An
         earlier export there is replaced.
-      explainer: steps, rule and memory of the attribution; None for the defaults.
+      explainer: which map `attribute` answers with: integrated gradients.
+      nodes_per_pass: nodes of one image in one pass of the classifier.
+      images_per_pass: images in one pass of the classifier.
       outputs: what the classifier puts out, see `models.to_logits`.
       provenance: what is known of the classifier, for the card.
 
@@ -48,7 +56,14 @@ def export(
     Raises:
       ValueError: a classifier without known input shape, or a folder that holds something else.
     """
-    folder, explainer = pathlib.Path(folder), explainer or Explainer()
+    folder = pathlib.Path(folder)
+    check_count("nodes_per_pass", nodes_per_pass)
+    check_count("images_per_pass", images_per_pass)
+    if explainer.method != "integrated_gradients":
+        raise ValueError(
+            "explainer must be of method integrated_gradients to be exported. "
+            f"Received: method={explainer.method!r}"
+        )
     shape = _image_shape(classifier)
     if folder.exists() and not _is_replaceable(folder):
         raise ValueError(
@@ -56,10 +71,12 @@ def export(
             "other files"
         )
     network, how = to_logits(classifier, outputs)
-    card = cards.model_card(network, how, provenance) | cards.endpoint_facts(explainer)
+    card = cards.model_card(network, how, provenance) | cards.endpoint_facts(
+        explainer, nodes_per_pass, images_per_pass
+    )
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        _archive(network, shape, explainer, temporary)
+        _archive(network, shape, explainer, (nodes_per_pass, images_per_pass), temporary)
         cards.write(card, temporary / CARD, temporary / MODEL_CARD)
         _replace(temporary, folder)
     finally:
@@ -67,26 +84,29 @@ def export(
     return folder
 
 
-def _archive(network, shape, explainer, path):
+def _archive(network, shape, explainer, memory, path):
+    nodes_per_pass, images_per_pass = memory
     image = tf.TensorSpec([None, *shape], tf.float32, "image")
     label = tf.TensorSpec([None], tf.int32, "label")
     baseline = tf.TensorSpec([None, *shape], tf.float32, "baseline")
 
     def serve(image):
         # The memory that the attribution may take is the prediction's too.
-        rows = explainer.chunk * explainer.block
+        rows = nodes_per_pass * images_per_pass
         return in_blocks(lambda image: predict(network, image), (image,), rows)
 
     def attribute_label(image, label, baseline):
         def block(image, label, baseline):
-            return attribute(network, image, label, baseline, explainer)
+            return attribute(network, image, label, baseline, explainer, nodes_per_pass)
 
-        return in_blocks(block, (image, label, baseline), explainer.block)
+        return in_blocks(block, (image, label, baseline), images_per_pass)
 
     def attribute_predicted(image):
         # Checked before label and baseline are made of it, so that an error names the image.
         image = tf.ensure_shape(image, image.shape)
-        return attribute_label(image, tf.fill(tf.shape(image)[:1], -1), tf.zeros_like(image))
+        return attribute_label(
+            image, tf.fill(tf.shape(image)[:1], -1), tf.fill(tf.shape(image), explainer.baseline)
+        )
 
     archive = keras.export.ExportArchive()
     # Endpoints track the variables that they use; `archive.track` would store them a second time.

@@ -77,11 +77,11 @@ class Distribution:
 
         return self.strategy.distribute_datasets_from_function(of_worker)
 
-    def any(self, flag: bool) -> bool:
+    def any_worker(self, flag: bool) -> bool:
         """Whether any worker says so. As below: all workers must ask at the same point."""
         return flag if self.workers == 1 else bool(self._sum(np.array([flag]))[0])
 
-    def from_chief(self, content: bytes) -> bytes:
+    def broadcast(self, content: bytes) -> bytes:
         """The chief's bytes, at every worker."""
         if self.workers == 1:
             return content
@@ -108,22 +108,22 @@ class Distribution:
           files: the chief's, inside the folder, those that decide how a run goes on.
         """
         names = [str(path.relative_to(folder)) for path in files] if self.worker == 0 else []
-        names = json.loads(self.from_chief(json.dumps(names).encode()))
+        names = json.loads(self.broadcast(json.dumps(names).encode()))
         if self.worker == 0:
             if self.workers > 1:
                 for name in names:
-                    self.from_chief((folder / name).read_bytes())
+                    self.broadcast((folder / name).read_bytes())
             yield folder
             return
         with tempfile.TemporaryDirectory(prefix=f"worker-{self.worker}-") as temporary:
             for name in names:
                 path = pathlib.Path(temporary, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(self.from_chief(b""))
+                path.write_bytes(self.broadcast(b""))
             yield pathlib.Path(temporary)
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def detect_lost_workers(self) -> Iterator[None]:
         """Within it, the loss of another worker is a `WorkerLost`; nobody leaves before the last.
 
         TensorFlow's coordination service expects a sign of life of every worker every few
@@ -131,7 +131,7 @@ class Distribution:
         """
         try:
             yield
-            self.any(False)
+            self.any_worker(False)
         except tf.errors.OpError as error:
             if self.workers == 1 or not isinstance(error, _LOST):
                 raise

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from rar_tf.attack import Attack
 from rar_tf.checks import class_numbers, float_images
-from rar_tf.models import compute_twin, with_affine_start, with_softplus_second_derivative
+from rar_tf.models import for_double_backprop, with_affine_start, with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective
 
 
@@ -39,7 +39,7 @@ class RobustModel(keras.Model):
           objective: what is minimized.
           attack: the inner maximization; None only for an objective without one.
           seed: of the attack's random starts.
-          precision: of the computation, see `models.compute_twin`; weights stay float32.
+          precision: of the computation, see `models.for_double_backprop`; weights stay float32.
           name: of the model.
 
         Raises:
@@ -50,13 +50,13 @@ class RobustModel(keras.Model):
             attack = None
         elif attack is None:
             raise ValueError("this objective needs an attack. Received: attack=None")
-        elif objective.flat_at_x and not attack.random_start:
+        elif objective.needs_random_start and not attack.random_start:
             raise ValueError(
                 "this objective's score has a zero gradient at x_adv = x: the attack needs "
                 "random_start=True. Received: random_start=False"
             )
         self.classifier = classifier
-        network = compute_twin(classifier, precision, keep=objective.layers)
+        network = for_double_backprop(classifier, precision, keep=objective.layers)
         attacked = network = with_affine_start(network)
         if objective.softplus_beta is not None:
             attacked = with_softplus_second_derivative(network, objective.softplus_beta)
@@ -87,7 +87,7 @@ class RobustModel(keras.Model):
             batch.image,
             seed=tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)]),
             first_row=replica * tf.shape(batch.image)[0],
-            flat_at_x=self.objective.flat_at_x,
+            needs_random_start=self.objective.needs_random_start,
             keep=self._same_class(batch.image) if self.objective.keep_label else None,
         )
 
@@ -119,7 +119,7 @@ class RobustModel(keras.Model):
     def test_step(self, data):
         """Natural loss (nats) and accuracy."""
         batch = _unpack(data, self.classifier)
-        parts = Objective(attacked=False)(self.classifier, batch, batch.image)
+        parts = Objective(threat=None)(self.classifier, batch, batch.image)
         self.trackers["loss"].update_state(parts.total)
         self.trackers["accuracy"].update_state(_hits(parts.logits, batch.label))
         return {name: self.trackers[name].result() for name in ("loss", "accuracy")}

@@ -31,16 +31,15 @@ class Validation:
 class Validator:
     """Measures a classifier on fixed images; traces once, and draws the same starts each time."""
 
-    def __init__(self, classifier: keras.Model, *, norm: str | int, epsilon: float, seed: int = 0):
+    def __init__(self, classifier: keras.Model, ball: LpBall, *, seed: int = 0):
         """
         Args:
           classifier: images -> logits.
-          norm, epsilon: of the threat; epsilon in pixel units.
+          ball: the allowed set of the attacks.
           seed: of the random starts.
         """
-        ball = LpBall(norm=norm, epsilon=epsilon)
-        pgd = Attack(ball, steps=20, step_size=epsilon / 10)
-        ig_attack = Attack(ball, steps=7, step_size=epsilon / 4)
+        pgd = Attack(ball, steps=20, step_size=ball.epsilon / 10)
+        ig_attack = Attack(ball, steps=7, step_size=ball.epsilon / 4)
         size = ig_norm(ig_steps=10, attack_ig_steps=1)
 
         def find(objective: Objective, attack: Attack, batch, first_row):

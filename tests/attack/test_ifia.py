@@ -5,13 +5,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.attack import Ifia, LabelMap, LpBall, metric_function
-from rar_tf.attribution import kendall_tau, spearman, top_k_intersection, top_k_mask
+from rar_tf.attack import Ifia, LpBall
+from rar_tf.attribution import (
+    Explainer,
+    kendall_tau,
+    spearman,
+    top_k_intersection,
+    top_k_mask,
+)
+from rar_tf.attribution.metrics import change
 from rar_tf.models import softplus_twin
-from tests import oracles
+from tests.support import oracles
 
 BALL = LpBall("inf", 0.1)
-FEW = LabelMap(steps=4)
+FEW = Explainer(steps=4)
 SEED = tf.constant([1, 2])
 
 
@@ -25,7 +32,7 @@ def leaky():
 
 def small(**settings) -> Ifia:
     return Ifia(
-        **{"threat": BALL, "k": 8, "steps": 6, "step_size": 0.04, "label_map": FEW} | settings
+        **{"threat": BALL, "k": 8, "steps": 6, "step_size": 0.04, "explainer": FEW} | settings
     )
 
 
@@ -34,16 +41,16 @@ def test_original_figures(score):
     figures = oracles.golden("original_ifia")
     classifier, x, _, _ = oracles.golden_setting()
     x, y = tf.constant(x[:4]), tf.constant(figures["y"].astype("int32"))
-    label_map = LabelMap(steps=20)
-    attack = Ifia(BALL, k=100, score=score, steps=10, step_size=0.01, label_map=label_map)
+    explainer = Explainer(steps=20)
+    attack = Ifia(BALL, k=100, score=score, steps=10, step_size=0.01, explainer=explainer)
     twin = softplus_twin(classifier)
 
     @tf.function(autograph=False)
     def run(x, y):
-        first = Ifia(BALL, k=100, score=score, steps=1, step_size=0.01, label_map=label_map)
+        first = Ifia(BALL, k=100, score=score, steps=1, step_size=0.01, explainer=explainer)
         step = first(classifier, x, y, ascended=twin).x_adv[:, 0] - x
         x_adv = attack(classifier, x, y, ascended=twin).x_adv[:, 0]
-        return step, x_adv, label_map(classifier, x, y), label_map(classifier, x_adv, y)
+        return step, x_adv, explainer(classifier, x, y), explainer(classifier, x_adv, y)
 
     step, x_adv, before, after = (part.numpy() for part in run(x, y))
     # A step down from black, or up from white, is clipped away.
@@ -63,7 +70,7 @@ def test_slow_version_on_leaky_relu(leaky):
     network, twin, x, y = leaky
     attack = small(steps=5)
     found = tf.function(attack, autograph=False)(
-        network, x, y, ascended=softplus_twin(network), chunk=3
+        network, x, y, ascended=softplus_twin(network), nodes_per_pass=3
     )
     settings = {"nodes": 4, "k": 8, "epsilon": 0.1, "step": 0.04, "iterations": 5}
     for i in range(3):
@@ -73,7 +80,8 @@ def test_slow_version_on_leaky_relu(leaky):
             found.x_adv[i, 0], x[i] if x_adv is None else x_adv, rtol=0, atol=1e-6
         )
         maps = [
-            FEW(network, image[None], y[i : i + 1]).numpy() for image in (x[i], found.x_adv[i, 0])
+            FEW.saliency(network, image[None], y[i : i + 1]).numpy()
+            for image in (x[i], found.x_adv[i, 0])
         ]
         np.testing.assert_allclose(kendall_tau(*maps), tau, atol=1e-4)
 
@@ -102,18 +110,17 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
     network, twin, x, y = leaky
     names = ("top_k", "kendall", "spearman", "center_shift")
     found = small(select=names)(network, x, y, ascended=twin)
-    before = FEW(network, x, y).numpy()
+    before = FEW.saliency(network, x, y).numpy()
     badness = np.stack(
         [
-            sign * metric(before, FEW(network, found.x_adv[:, column], y).numpy())
-            for column in range(4)
-            for metric, sign in [metric_function(names[column], 8)]
+            change(name, before, FEW.saliency(network, found.x_adv[:, column], y).numpy(), 8)
+            for column, name in enumerate(names)
         ]
     )
     for column, name in enumerate(names):
-        metric, sign = metric_function(name, 8)
         others = [
-            sign * metric(before, FEW(network, found.x_adv[:, i], y).numpy()) for i in range(4)
+            change(name, before, FEW.saliency(network, found.x_adv[:, i], y).numpy(), 8)
+            for i in range(4)
         ]
         np.testing.assert_array_equal(np.max(others, 0), badness[column])
     alone = small(select=("top_k",))(network, x, y, ascended=twin)
@@ -125,8 +132,8 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
     {"threat": LpBall(2, 0.5), "step_size": 0.2},
     {"score": "log_pearson", "random_start": True},
     {"score": (("top_k", 1.0), ("log_pearson", 0.5)), "decay": "linear", "momentum": 0.9},
-    {"label_map": LabelMap("input_gradient")},
-    {"label_map": LabelMap("smooth_grad", steps=3)},
+    {"explainer": Explainer("input_gradient")},
+    {"explainer": Explainer("smooth_grad", steps=3)},
     {"algorithm": "until_flip"},
     {"score": "random"},
 ])  # fmt: skip
@@ -141,7 +148,7 @@ def test_stays_in_the_ball_keeps_the_label_and_changes_the_map(leaky, settings):
     assert x_adv.numpy().min() >= 0 and x_adv.numpy().max() <= 1
     np.testing.assert_array_equal(tf.argmax(network(x_adv), -1), y)
     np.testing.assert_array_equal(found.candidate[:, 0], length > 0)
-    before, after = (attack.label_map(network, image, y).numpy() for image in (x, x_adv))
+    before, after = (attack.explainer(network, image, y).numpy() for image in (x, x_adv))
     assert np.nanmean(kendall_tau(before, after)) < 0.99
 
 
@@ -153,7 +160,8 @@ def test_target_moves_mass_into_the_region(leaky):
         network, x, y, ascended=twin, region=region
     )
     inside = [
-        (FEW(network, image, y).numpy() * region).mean((1, 2)) for image in (x, found.x_adv[:, 0])
+        (FEW.saliency(network, image, y).numpy() * region).mean((1, 2))
+        for image in (x, found.x_adv[:, 0])
     ]
     assert (inside[1] > inside[0]).mean() >= 0.8
 
@@ -166,7 +174,8 @@ def test_adversarial_attack_raises_the_loss_more_and_ignores_the_label(leaky):
     assert (tf.argmax(network(found.x_adv[:, 0]), -1, tf.int32) != y).numpy().any()
     pure = small(algorithm="adversarial", weight=0.0, **wide)(network, x, y, ascended=twin)
     before, with_map, without = (
-        FEW(network, image, y).numpy() for image in (x, found.x_adv[:, 0], pure.x_adv[:, 0])
+        FEW.saliency(network, image, y).numpy()
+        for image in (x, found.x_adv[:, 0], pure.x_adv[:, 0])
     )
     assert np.isfinite(kendall_tau(before, with_map)).all()
     assert not np.array_equal(with_map, without)
@@ -201,7 +210,7 @@ def test_undefined_metrics_are_counted():
 
 def test_rows_do_not_depend_on_their_batch(leaky):
     network, twin, x, y = leaky
-    attack = small(random_start=True, label_map=LabelMap("smooth_grad", steps=3), steps=3)
+    attack = small(random_start=True, explainer=Explainer("smooth_grad", steps=3), steps=3)
     whole = attack(network, x, y, ascended=twin, seed=SEED)
     part = attack(network, x[2:4], y[2:4], ascended=twin, seed=SEED, first_row=2)
     np.testing.assert_allclose(part.x_adv, whole.x_adv[2:4], atol=1e-6)
@@ -232,19 +241,19 @@ def test_errors_of_calls(leaky):
     with pytest.raises(ValueError, match="zero gradient at x_adv = x and needs a random start"):
         small(score="log_pearson", second_derivatives="none")(network, x, y)
     with pytest.raises(ValueError, match="attribution must be one of .*Received: attribution='ig'"):
-        LabelMap("ig")
+        Explainer("ig")
     with pytest.raises(ValueError, match="sigma must be >= 0. Received: sigma=-1"):
-        LabelMap("smooth_grad", sigma=-1)
+        Explainer("smooth_grad", sigma=-1)
 
 
 def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
     """The ascent written out: step i has its nodes at (k + frac(i phi)) / m, m = 2."""
     network, _, x, y = leaky
     twin = softplus_twin(network)
-    few, many = LabelMap(steps=2, rule="midpoint"), LabelMap(steps=30)
+    few, many = Explainer(steps=2, rule="midpoint"), Explainer(steps=30)
     ball = LpBall("inf", 0.4)  # wide: labels flip on the way
     attack = small(
-        threat=ball, steps=4, step_size=0.15, label_map=few, clean_map=many, rotate_nodes=True,
+        threat=ball, steps=4, step_size=0.15, explainer=few, clean_explainer=many, rotate_nodes=True,
         hold_label=0.5, select=("top_k",), select_every=4,
     )  # fmt: skip
     found = attack(network, x, y, ascended=twin).x_adv[:, 0]
@@ -277,12 +286,12 @@ def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
 
 def test_a_known_clean_map_stands_in(leaky):
     network, twin, x, y = leaky
-    attack = small(clean_map=LabelMap(steps=9))
-    clean = LabelMap(steps=9)(network, x, y)
+    attack = small(clean_explainer=Explainer(steps=9))
+    clean = Explainer(steps=9)(network, x, y)
     given, own = (attack(network, x, y, ascended=twin, clean=part).x_adv for part in (clean, None))
     np.testing.assert_array_equal(given, own)
 
 
 def test_rotation_is_of_midpoints():
-    with pytest.raises(ValueError, match="rotate_nodes=True is for .* Received: label_map=LabelM"):
-        small(rotate_nodes=True, label_map=LabelMap(steps=4))
+    with pytest.raises(ValueError, match="rotate_nodes=True is for .* Received: explainer=LabelM"):
+        small(rotate_nodes=True, explainer=Explainer(steps=4))

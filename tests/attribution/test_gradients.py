@@ -13,7 +13,7 @@ from rar_tf.attribution import (
     path_integrated_gradients,
     saliency,
 )
-from tests import oracles
+from tests.support import oracles
 
 RANDOM = np.random.default_rng(7)
 X = tf.constant(RANDOM.random((3, 4)), tf.float32)
@@ -100,21 +100,21 @@ def test_a_curved_path_keeps_completeness_and_the_straight_one_agrees(cnn):
     assert float(tf.reduce_max(tf.abs(ig - line))) > 1e-3  # the path matters, the sum does not
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 5, 99])
-def test_chunks_change_neither_values_nor_gradients(cnn, chunk):
+@pytest.mark.parametrize("nodes_per_pass", [1, 3, 5, 99])
+def test_chunks_change_neither_values_nor_gradients(cnn, nodes_per_pass):
     classifier, x, y, x_adv = cnn
 
     @tf.function
-    def run(chunk):
+    def run(nodes_per_pass):
         with tf.GradientTape() as tape:
             tape.watch([x, x_adv])
             ig = integrated_gradients(
-                label_loss(classifier), x_adv, y, baseline=x, steps=5, chunk=chunk
+                label_loss(classifier), x_adv, y, baseline=x, steps=5, nodes_per_pass=nodes_per_pass
             )
             size = tf.reduce_sum(tf.abs(ig))
         return [ig, *tape.gradient(size, [x, x_adv, *classifier.trainable_variables])]
 
-    for whole, chunked in zip(run(None), run(chunk), strict=True):
+    for whole, chunked in zip(run(None), run(nodes_per_pass), strict=True):
         np.testing.assert_allclose(
             chunked, whole, rtol=0, atol=1e-5 * float(tf.reduce_max(tf.abs(whole)))
         )
@@ -171,8 +171,8 @@ def test_saliency_normalizes_to_the_number_of_pixels_and_keeps_zeros():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="chunk must be >= 1. Received: chunk=0"):
-        integrated_gradients(squares, X, Y, baseline=0.0, steps=3, chunk=0)
+    with pytest.raises(ValueError, match="nodes_per_pass must be >= 1. Received: nodes_per_pass=0"):
+        integrated_gradients(squares, X, Y, baseline=0.0, steps=3, nodes_per_pass=0)
     with pytest.raises(ValueError, match="x must be floating.*x.dtype=int32"):
         integrated_gradients(squares, tf.cast(X, tf.int32), Y, baseline=0, steps=3)
     with pytest.raises(ValueError, match=r"attribution must be floating \[B, H, W, C\].*\(3, 4\)"):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.attribution import integrated_gradients, label_logit, normal_rows, smooth_grad
-from tests import oracles
+from tests.support import oracles
 
 X = tf.constant(np.random.default_rng(0).uniform(size=(3, 6, 6, 3)).astype("float32"))
 Y = tf.constant([0, 1, 2])
@@ -16,9 +16,11 @@ def squares(points, labels):
     return tf.reduce_sum(points**2, [1, 2, 3])
 
 
-@pytest.mark.parametrize("chunk", [None, 3])
-def test_of_squares_is_twice_the_mean_noisy_image(chunk):
-    result = smooth_grad(squares, X, Y, samples=4, sigma=0.5, seed=SEED, chunk=chunk)
+@pytest.mark.parametrize("nodes_per_pass", [None, 3])
+def test_of_squares_is_twice_the_mean_noisy_image(nodes_per_pass):
+    result = smooth_grad(
+        squares, X, Y, samples=4, sigma=0.5, seed=SEED, nodes_per_pass=nodes_per_pass
+    )
     noise = [normal_rows(X.shape, SEED + tf.constant([0, k])) for k in range(4)]
     np.testing.assert_allclose(result, 2 * X + 2 * 0.5 * tf.add_n(noise) / 4, rtol=1e-5, atol=1e-6)
 
@@ -55,8 +57,8 @@ def test_values_and_image_gradients_are_the_same_without_weight_gradients(which,
     run = tf.function(measure) if graph else measure
     value, gradient, kernels = run(X)
     for options in (
-        {"chunk": 2, "weight_gradients": True},
-        {"chunk": 2, "weight_gradients": False},
+        {"nodes_per_pass": 2, "weight_gradients": True},
+        {"nodes_per_pass": 2, "weight_gradients": False},
     ):
         other_value, other_gradient, other_kernels = run(X, **options)
         np.testing.assert_allclose(other_value, value, rtol=1e-4, atol=1e-6)
@@ -69,7 +71,7 @@ def test_values_and_image_gradients_are_the_same_without_weight_gradients(which,
 @pytest.mark.parametrize(("options", "message"), [
     ({"samples": 0}, "samples must be >= 1. Received: samples=0"),
     ({"sigma": -0.1}, "sigma must be >= 0. Received: sigma=-0.1"),
-    ({"chunk": 0}, "chunk must be >= 1. Received: chunk=0"),
+    ({"nodes_per_pass": 0}, "nodes_per_pass must be >= 1. Received: nodes_per_pass=0"),
 ])  # fmt: skip
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from rar_tf.attack import LpBall
-from rar_tf.evaluation import Pgd, Selection, correct, withstands
+from rar_tf.evaluation import EvaluationSet, Pgd, correct, withstands
 
 
 def linear_setting():
@@ -25,7 +25,7 @@ def linear_setting():
 
 def test_natural_accuracy():
     model, x, y, _, _ = linear_setting()
-    np.testing.assert_array_equal(correct(model, Selection((x, y))), np.arange(300) >= 20)
+    np.testing.assert_array_equal(correct(model, EvaluationSet((x, y))), np.arange(300) >= 20)
 
 
 def test_pgd_flips_exactly_what_the_margin_allows():
@@ -34,9 +34,9 @@ def test_pgd_flips_exactly_what_the_margin_allows():
     expected = (margin > epsilon * np.abs(w).sum()) & (np.arange(300) >= 20)
     assert 0.1 < expected.mean() < 0.8
     for pgd in (Pgd(20, 0.02), Pgd(20, 0.02, restarts=3)):
-        hits = withstands(model, Selection((x, y)), LpBall("inf", epsilon), pgd, batch_size=64)
+        hits = withstands(model, EvaluationSet((x, y)), LpBall("inf", epsilon), pgd, batch_size=64)
         np.testing.assert_array_equal(hits, expected)
-    two = withstands(model, Selection((x, y)), LpBall(2, 0.2), Pgd(20, 0.05))
+    two = withstands(model, EvaluationSet((x, y)), LpBall(2, 0.2), Pgd(20, 0.05))
     expected = (margin > 0.2 * np.linalg.norm(w)) & (np.arange(300) >= 20)
     np.testing.assert_array_equal(two, expected)
 
@@ -44,7 +44,7 @@ def test_pgd_flips_exactly_what_the_margin_allows():
 def test_batches_do_not_change_the_starts():
     model, x, y, _, _ = linear_setting()
     hits = [
-        withstands(model, Selection((x, y)), LpBall("inf", 0.1), Pgd(1, 0.02), batch_size=size)
+        withstands(model, EvaluationSet((x, y)), LpBall("inf", 0.1), Pgd(1, 0.02), batch_size=size)
         for size in (7, 300)
     ]
     np.testing.assert_array_equal(*hits)

@@ -15,23 +15,28 @@ from rar_tf.attribution import kendall_tau
 from rar_tf.datasets import ImageData, Split
 from rar_tf.evaluation import (
     Accuracy,
+    EvaluationSet,
     ExamplesFile,
-    Selection,
     attack_maps,
     evaluate,
     load_report,
     robustness,
-    summary,
 )
 from rar_tf.models import load_classifier
-from tests.evaluation.helpers import SHAPE, own_data, own_model, quick_protocol
+from rar_tf.reporting import summary
+from tests.support.tiny_evaluation import SHAPE, own_data, own_model, quick_protocol
 
 MODEL = own_model()
 IMAGES, LABELS = own_data(MODEL)
 
 
 def quick(output=None, data=(IMAGES, LABELS), **options):
-    settings = {"protocol": quick_protocol(), "attack": "original", "batch_size": 3, "chunk": 4}
+    settings = {
+        "protocol": quick_protocol(),
+        "attack": "original",
+        "batch_size": 3,
+        "nodes_per_pass": 4,
+    }
     return evaluate(MODEL, data, output=output, **settings | options)
 
 
@@ -103,7 +108,7 @@ def test_a_stopped_run_goes_on_where_it_ended(finished, tmp_path):
 
 def test_batch_size_and_chunk_do_not_matter(finished):
     _, report = finished
-    other = quick(batch_size=7, chunk=None, accuracy_examples=0, strong_pgd=False)
+    other = quick(batch_size=7, nodes_per_pass=None, accuracy_examples=0, strong_pgd=False)
     assert other.natural_accuracy is None and other.strong_pgd_accuracy is None
     assert other.metrics["kendall"].mean == pytest.approx(report.metrics["kendall"].mean, abs=1e-3)
 
@@ -124,8 +129,8 @@ def test_another_evaluation_in_the_folder_is_refused(finished):
 
 
 def test_the_strongest_is_never_weaker_than_the_default():
-    selection = Selection((IMAGES, LABELS), num_examples=2)
-    options = {"batch_size": 2, "chunk": None}
+    selection = EvaluationSet((IMAGES, LABELS), num_examples=2)
+    options = {"batch_size": 2, "nodes_per_pass": None}
     base = dataclasses.replace(
         quick_protocol().searches("default")[0], steps=4, step_size=0.05, k=50
     )
@@ -147,20 +152,20 @@ def test_the_strongest_is_never_weaker_than_the_default():
 def test_of_two_searches_the_criterion_chooses_the_point(monkeypatch, criterion, expected):
     points = np.array([[[0.2, 0.9, 0.5, 0.0], [0.8, 0.1, 0.5, 0.0]]])
     monkeypatch.setattr(robustness, "_metrics", lambda *_: points)
-    selection = Selection((IMAGES, LABELS), num_examples=1)
+    selection = EvaluationSet((IMAGES, LABELS), num_examples=1)
     searches = [
         dataclasses.replace(search, steps=1, k=50, select=(criterion,))
         for search in quick_protocol().searches("default")
     ]
     network = keras.Model(MODEL.inputs, MODEL.outputs)
     args = (network, selection, np.array([0]), quick_protocol(), "default")
-    (((row,), _),) = attack_maps(*args, searches=tuple(searches), batch_size=1, chunk=None)
+    (((row,), _),) = attack_maps(*args, searches=tuple(searches), batch_size=1, nodes_per_pass=None)
     assert (row.top_k, row.kendall) == expected
 
 
 def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monkeypatch):
     """Where the searches select by the protocol's own maps, the shortlist loses nothing."""
-    selection = Selection((IMAGES, LABELS), num_examples=3)
+    selection = EvaluationSet((IMAGES, LABELS), num_examples=3)
     base = dataclasses.replace(
         quick_protocol().searches("original")[0],
         steps=3,
@@ -175,7 +180,9 @@ def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monke
 
     def rows():
         args = (network, selection, np.arange(3), quick_protocol(), "strongest")
-        ((found, _),) = attack_maps(*args, searches=(base, *others), batch_size=3, chunk=None)
+        ((found, _),) = attack_maps(
+            *args, searches=(base, *others), batch_size=3, nodes_per_pass=None
+        )
         return [dataclasses.replace(row, seconds=0.0) for row in found]
 
     shortlisted = rows()
@@ -205,7 +212,7 @@ def test_bad_numbers():
     for options, message in [
         ({"num_examples": 0}, "num_examples must be >= 1. Received: num_examples=0"),
         ({"batch_size": 0}, "batch_size must be >= 1. Received: batch_size=0"),
-        ({"chunk": 0}, "chunk must be >= 1. Received: chunk=0"),
+        ({"nodes_per_pass": 0}, "nodes_per_pass must be >= 1. Received: nodes_per_pass=0"),
         ({"attack": "bets"}, "attack must be one of .*Received: attack='bets'"),
         ({"outputs": "odds"}, "outputs must be one of .*Received: outputs='odds'"),
     ]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rar_tf.attack import LabelMap
+from rar_tf.attribution import Explainer
 from rar_tf.evaluation import Pgd, protocol
 
 SHAPE = (28, 28, 1)
@@ -20,7 +20,7 @@ def test_rar(dataset, shape, epsilon, k, attack_k, steps, size, pgd):
     (original,) = rar.searches("original")
     assert (original.k, original.metric_k, original.steps) == (attack_k, k, steps)
     assert original.step_size == size and not original.random_start
-    assert original.label_map == rar.label_map == LabelMap("integrated_gradients", 100, "right")
+    assert original.explainer == rar.explainer == Explainer("integrated_gradients", 100, "right")
     assert (original.second_derivatives, original.select) == ("softplus_twin", ("kendall",))
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 from examples import own_images, own_objective, steadiness_gate
 from rar_tf.attribution import integrated_gradients, label_loss
 from rar_tf.objective import Batch
+from rar_tf.presets import resolve
 from rar_tf.serving import Explainer, export
-from rar_tf.training import build, resolve
-from tests import oracles
-from tests.evaluation.helpers import own_data, own_model
+from tests.support import oracles
+from tests.support.tiny_evaluation import own_data, own_model
 
 README = (pathlib.Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -48,8 +48,8 @@ def test_from_natural_to_steady_to_served(photos, tmp_path, capsys):
 
 def test_own_objective_is_the_squared_norm():
     preset = resolve("fashion_mnist", "examples.own_objective:smooth_loss", weight=0.5)
-    assert (preset.ig_steps, preset.weight) == (3, 0.5)
-    objective = build.objective(preset)
+    assert (preset.objective.values["ig_steps"], preset.objective.values["weight"]) == (3, 0.5)
+    objective = preset.objective.build()
     classifier, x, y, x_adv = oracles.golden_setting()
     x, x_adv = tf.constant(x[:3]), tf.constant(x_adv[:3])
     y = tf.constant(y[:3])

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from cli.settings import settings
-from rar_tf.training import resolve
+from rar_tf.cli.settings import settings
+from rar_tf.presets import resolve
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "madry,architecture=small_cnn,init_from=scratch,batch_size=16,max_steps=40"

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.zygote import Zygote
+from tests.support.zygote import Zygote
 
 FLAGS = (
     "--architecture=small_cnn",

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.training import cluster
+from tests.support import local_workers as cluster
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def start(folder, what="none"):
     """Two workers, of which the second meets `what`."""
     faults = ("none", what)
-    return cluster.start([("tests.training.tiny_worker", str(folder), fault) for fault in faults])
+    return cluster.start([("tests.support.tiny_worker", str(folder), fault) for fault in faults])
 
 
 def run(folder, what="none"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.soak import slope, soak
-from rar_tf.training import Workdir
+from rar_tf.runs import Workdir
 
 
 def test_training_with_validations_and_checkpoints_keeps_its_memory_and_few_files(tmp_path):

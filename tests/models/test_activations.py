@@ -15,7 +15,7 @@ from rar_tf.models import (
     softplus_twin,
     with_softplus_second_derivative,
 )
-from tests import oracles
+from tests.support import oracles
 
 X = np.array([-30.0, -2.0, -0.3, 0.0, 0.2, 1.0, 3.0, 30.0], "float32")
 
@@ -337,10 +337,10 @@ def attack():
     figures = oracles.golden("original_ifia")
     classifier, x, _, _ = oracles.golden_setting()
     x, y = tf.constant(x[:4]), tf.constant(figures["y"])
-    return softplus_twin(classifier), x, y, clean_map(classifier, x, y), figures
+    return softplus_twin(classifier), x, y, clean_explainer(classifier, x, y), figures
 
 
-def clean_map(model, x, y):
+def clean_explainer(model, x, y):
     attribution = integrated_gradients(
         label_logit(model), x, y, baseline=tf.zeros_like(x), steps=20, rule="right"
     )
@@ -362,7 +362,7 @@ def test_top_k_direction_is_the_originals(attack):
     mask = np.zeros((4, 784), "float32")
     np.put_along_axis(mask, order, 1, 1)
     mask = mask.reshape(4, 28, 28)
-    ours = directions(lambda x: -tf.reduce_sum(clean_map(twin, x, y) * mask, [1, 2]), x)
+    ours = directions(lambda x: -tf.reduce_sum(clean_explainer(twin, x, y) * mask, [1, 2]), x)
     np.testing.assert_array_equal(ours, figures["top_k_first_direction"])
 
 
@@ -372,7 +372,7 @@ def test_mass_center_direction_is_the_originals(attack):
     grid = np.stack(np.meshgrid(np.arange(28), np.arange(28), indexing="ij"), -1).astype("float32")
 
     def center(x):
-        return tf.reduce_sum(clean_map(twin, x, y)[..., None] * grid, [1, 2]) / 784
+        return tf.reduce_sum(clean_explainer(twin, x, y)[..., None] * grid, [1, 2]) / 784
 
     start = np.trunc(center(x))
     ours = directions(lambda x: tf.reduce_sum((center(x) - start) ** 2, 1), x)

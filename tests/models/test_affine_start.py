@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.attribution import integrated_gradients, label_loss
-from rar_tf.models import compute_twin, small_cnn, softplus_twin, with_affine_start
+from rar_tf.models import for_double_backprop, small_cnn, softplus_twin, with_affine_start
 
 RANDOM = np.random.default_rng(7)
 X, OTHER, U = (tf.constant(RANDOM.random((4, 12, 12, 1)), tf.float32) for _ in range(3))
@@ -19,7 +19,7 @@ def twin():
     model, random = small_cnn(num_classes=3, input_shape=(12, 12, 1), seed=3), RANDOM.spawn(1)[0]
     for variable in model.trainable_variables:  # a bias of zero would hide a wrong one
         variable.assign_add(0.01 * random.normal(size=variable.shape))
-    return softplus_twin(compute_twin(model))
+    return softplus_twin(for_double_backprop(model))
 
 
 def derivatives(network, by_variables=True, **options):
@@ -45,10 +45,10 @@ def test_the_parts_are_the_model(twin):
     assert not hasattr(twin, "affine_start")
 
 
-@pytest.mark.parametrize("chunk", [None, 2])
+@pytest.mark.parametrize("nodes_per_pass", [None, 2])
 @pytest.mark.parametrize("rule", ["right", "trapezoid"])
-def test_integrated_gradients_and_their_derivatives_stay(twin, rule, chunk):
-    settings = {"steps": 5, "rule": rule, "chunk": chunk}
+def test_integrated_gradients_and_their_derivatives_stay(twin, rule, nodes_per_pass):
+    settings = {"steps": 5, "rule": rule, "nodes_per_pass": nodes_per_pass}
     found, expected = (
         derivatives(with_affine_start(twin), **settings),
         derivatives(twin, **settings),
@@ -58,7 +58,7 @@ def test_integrated_gradients_and_their_derivatives_stay(twin, rule, chunk):
 
 
 def test_an_attack_alone_gets_the_derivative_by_x(twin):
-    settings = {"steps": 5, "chunk": 2, "weight_gradients": False}
+    settings = {"steps": 5, "nodes_per_pass": 2, "weight_gradients": False}
     found = derivatives(with_affine_start(twin), by_variables=False, **settings)[1]
     expected = derivatives(twin, steps=5)[1]
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
@@ -66,8 +66,8 @@ def test_an_attack_alone_gets_the_derivative_by_x(twin):
 
 def test_bfloat16_comes_as_near_as_without():
     model = small_cnn(num_classes=3, input_shape=(12, 12, 1), seed=3)
-    exact = derivatives(softplus_twin(compute_twin(model)), steps=5)
-    plain = softplus_twin(compute_twin(model, "mixed_bfloat16"))
+    exact = derivatives(softplus_twin(for_double_backprop(model)), steps=5)
+    plain = softplus_twin(for_double_backprop(model, "mixed_bfloat16"))
     errors = [
         [np.linalg.norm(a - b) for a, b in zip(derivatives(net, steps=5), exact, strict=True)]
         for net in (with_affine_start(plain), plain)

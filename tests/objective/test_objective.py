@@ -19,7 +19,7 @@ from rar_tf.objective import (
     sizes,
     terms,
 )
-from tests import oracles
+from tests.support import oracles
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +115,11 @@ def test_size_of_ones_own(setting):
     for constructor in (ig_norm, ig_sum_norm, distributional):
         ours = constructor(0.7, size=doubled, ig_steps=4, attack_ig_steps=2)
         plain = constructor(0.7, ig_steps=4, attack_ig_steps=2)
-        assert ours.flat_at_x == plain.flat_at_x
+        assert ours.needs_random_start == plain.needs_random_start
         np.testing.assert_allclose(
             ours(classifier, batch, x_adv).term, 2 * plain(classifier, batch, x_adv).term, rtol=1e-5
         )
-    assert not ig_norm(size=sizes.total).flat_at_x
+    assert not ig_norm(size=sizes.total).needs_random_start
 
 
 def test_a_term_must_give_one_value_an_image(setting):
@@ -145,7 +145,7 @@ def test_the_adversary_ascends_the_surrogate_and_not_the_term(setting):
         )
         np.testing.assert_allclose(objective.score(classifier, batch)(x_adv), expected, rtol=1e-5)
     for objective in (ig_norm(0.7, attack_ig_steps=0), ig_sum_norm(0.7, attack_ig_steps=0)):
-        assert not objective.flat_at_x
+        assert not objective.needs_random_start
         np.testing.assert_array_equal(
             objective.score(classifier, batch)(x_adv), madry().score(classifier, batch)(x_adv)
         )
@@ -225,7 +225,7 @@ def test_only_ig_norm_is_flat_at_x(setting):
                 tf.identity(batch.image)
             )
         slope = float(tf.reduce_max(tf.abs(tape.gradient(value, batch.image))))
-        assert (slope == 0) == objective.flat_at_x
+        assert (slope == 0) == objective.needs_random_start
 
 
 def test_errors():

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
+from rar_tf.attribution import Explainer
 from rar_tf.evaluation import Accuracy, Interval, Report
-from rar_tf.serving import Explainer, Provenance, card, model_card
-from rar_tf.training import resolve
-from rar_tf.training.workdir import to_json
-from tests.serving import tiny
+from rar_tf.presets import resolve
+from rar_tf.serving import Provenance, card, model_card
+from tests.support import tiny_classifier as tiny
 
 
 def report():
@@ -21,7 +21,7 @@ def report():
         searches=[],
         seed=0,
         batch_size=1,
-        chunk=None,
+        nodes_per_pass=None,
         natural_accuracy=Accuracy(81 / 263, 263),
         pgd_accuracy=None,
         strong_pgd_accuracy=Accuracy(0.0, 10),
@@ -59,17 +59,17 @@ def test_metrics_carry_interval_count_and_protocol():
 
 def test_a_run_s_files_are_found_beside_the_model(tmp_path):
     preset = resolve("gtsrb", "ig_norm")
-    (tmp_path / "preset.json").write_text(to_json(preset))
+    (tmp_path / "preset.json").write_text(preset.to_json())
     (tmp_path / "metrics.csv").write_text(
         "step,natural_accuracy,pgd_accuracy,ig_norm,num_examples\n"
         "0,0.1,0.0,9.0,512\n500,0.75,0.5,0.4,512\n"
     )
     found = Provenance.of(tmp_path / "model.keras")
-    assert found.preset == json.loads(to_json(preset))
+    assert found.preset == json.loads(preset.to_json())
     data = model_card(tiny.classifier(), provenance=found)
     assert [row["value"] for row in data["metrics"]] == [0.75, 0.5, 0.4]
     assert (data["dataset"], data["objective"]) == ("gtsrb", "ig_norm")
-    assert data["architecture"] == preset.architecture
+    assert data["architecture"] == preset.model.architecture
     assert any("equalized channel by channel" in limit for limit in data["limits"])
     assert "## Training" not in card.to_markdown(data)
     told = dataclasses.replace(found, training={"command": "python -m train.main", "minutes": None})
@@ -90,7 +90,7 @@ def test_the_card_tells_people_everything(tmp_path):
     preset = resolve("fashion_mnist", "ig_norm")
     known = Provenance(dataclasses.asdict(preset), None, report())
     data = model_card(tiny.classifier(), "stripped_softmax", known)
-    data |= card.endpoint_facts(Explainer(steps=9, rule="right"))
+    data |= card.endpoint_facts(Explainer(steps=9, rule="right"), 25, 8)
     card.write(data, tmp_path / "card.json", tmp_path / "MODEL_CARD.md")
     assert json.loads((tmp_path / "card.json").read_text()) == json.loads(json.dumps(data))
     text = (tmp_path / "MODEL_CARD.md").read_text()
@@ -104,7 +104,7 @@ def test_the_card_tells_people_everything(tmp_path):
         "| kendall | 0.6 | 0.58 .. 0.62 | 200 |",
         "## Intended use",
         "## Limits",
-        f"- epsilon: {preset.epsilon}",
+        f"- epsilon: {preset.attack.epsilon}",
         "- tensorflow: 2.",
     ):
         assert part in text

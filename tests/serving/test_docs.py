@@ -4,7 +4,9 @@ import pathlib
 
 import keras
 
-from rar_tf.serving import Explainer, export
+from rar_tf import serving
+from rar_tf.attribution import Explainer
+from rar_tf.serving import export
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -24,6 +26,11 @@ def test_the_example_runs_as_written(tmp_path, monkeypatch, capsys):
 
 
 def test_defaults_are_those_of_the_library():
-    default = Explainer()
-    for flag in ("steps", "rule", "chunk", "block"):
-        assert f"`--{flag}` ({getattr(default, flag)}" in TEXT
+    defaults = {
+        "steps": serving.EXPLAINER.steps,
+        "rule": serving.EXPLAINER.rule,
+        "nodes_per_pass": serving.NODES_PER_PASS,
+        "images_per_pass": serving.IMAGES_PER_PASS,
+    }
+    for flag, default in defaults.items():
+        assert f"`--{flag}` ({default}" in TEXT

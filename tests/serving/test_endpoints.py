@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.serving import Explainer
+from rar_tf.attribution import Explainer
 from rar_tf.serving.endpoints import attribute, in_blocks, predict
-from tests.serving import tiny
+from tests.support import tiny_classifier as tiny
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def test_a_linear_model_is_attributed_exactly(linear):
         tf.constant(x.reshape(3, 2, 2, 1)),
         tf.constant([-1, 0, -1]),
         tf.constant(baseline),
-        Explainer(steps=3, rule="left", chunk=2),
+        Explainer(steps=3, rule="left"),
+        2,
     )
     # Logits: (1.75, -1.5, .25), (0, 3.5, .25), (-.1, .1, .25).
     np.testing.assert_array_equal(found["class"], [0, 1, 2])
@@ -110,9 +111,14 @@ def test_pixels_0_and_1_are_good():
     np.testing.assert_array_equal(predict(model, tf.constant(x))["class"] >= 0, True)
 
 
-@pytest.mark.parametrize(("rows", "chunk", "block"), [(13, 3, 4), (3, 7, 2), (1, 25, 8), (9, 1, 1)])
-def test_no_batch_puts_more_images_in_the_network_than_was_said(rows, chunk, block):
+@pytest.mark.parametrize(
+    ("rows", "nodes_per_pass", "images_per_pass"), [(13, 3, 4), (3, 7, 2), (1, 25, 8), (9, 1, 1)]
+)
+def test_no_batch_puts_more_images_in_the_network_than_was_said(
+    rows, nodes_per_pass, images_per_pass
+):
     model, seen = tiny.classifier(), []
+    explainer = Explainer(steps=7, rule="midpoint")
 
     def watched(points, training):
         count = tf.numpy_function(
@@ -122,19 +128,17 @@ def test_no_batch_puts_more_images_in_the_network_than_was_said(rows, chunk, blo
             return model(tf.identity(points), training=training)
 
     def explain(image, label, baseline):
-        return attribute(watched, image, label, baseline, Explainer(7, "midpoint", chunk, block))
+        return attribute(watched, image, label, baseline, explainer, nodes_per_pass)
 
     x = tf.constant(tiny.images(rows))
 
     @tf.function
     def call(x):
-        return in_blocks(explain, (x, tf.fill([rows], -1), tf.zeros_like(x)), block)
+        return in_blocks(explain, (x, tf.fill([rows], -1), tf.zeros_like(x)), images_per_pass)
 
     found = call(x)
-    assert max(seen) == min(block, rows) * min(chunk, 7)
-    at_once = attribute(
-        model, x, tf.fill([rows], -1), tf.zeros_like(x), Explainer(7, "midpoint", 7, rows)
-    )
+    assert max(seen) == min(images_per_pass, rows) * min(nodes_per_pass, 7)
+    at_once = attribute(model, x, tf.fill([rows], -1), tf.zeros_like(x), explainer)
     for name, values in found.items():
         np.testing.assert_allclose(values, at_once[name], atol=1e-5, err_msg=name)
 
@@ -144,8 +148,8 @@ def test_no_batch_puts_more_images_in_the_network_than_was_said(rows, chunk, blo
     [
         ({"steps": 0}, r"steps must be >= 1\. Received: steps=0"),
         ({"rule": "simpson"}, r"rule must be one of .* Received: rule='simpson'"),
-        ({"chunk": 0}, r"chunk must be >= 1\. Received: chunk=0"),
-        ({"block": -1}, r"block must be >= 1\. Received: block=-1"),
+        ({"baseline": 2.0}, r"baseline must be in \[0, 1\]\. Received: baseline=2.0"),
+        ({"method": "lime"}, r"method must be one of .*integrated_gradients.*method='lime'"),
     ],
 )
 def test_an_impossible_explainer_is_refused(settings, message):

@@ -15,16 +15,17 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from rar_tf.attribution import integrated_gradients, label_logit, saliency
+from rar_tf.attribution import Explainer, integrated_gradients, label_logit, saliency
 from rar_tf.datasets import pixels, to_unit
 from rar_tf.models import load_classifier
-from rar_tf.serving import Explainer, Provenance, export
-from tests.serving import tiny
+from rar_tf.serving import Provenance, export
+from tests.support import tiny_classifier as tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
-EXPLAINER = Explainer(steps=5, rule="trapezoid", chunk=4, block=3)
+EXPLAINER = Explainer(steps=5, rule="trapezoid")
+MEMORY = {"nodes_per_pass": 4, "images_per_pass": 3}
 NUM_IMAGES = 11
-# Row -> what is wrong with it: with the image, with the label, with the baseline.
+# ExampleMetrics -> what is wrong with it: with the image, with the label, with the baseline.
 BAD_IMAGES, BAD_LABELS, BAD_BASELINES = (1, 4, 7), (2, 5), (8,)
 LABELS = np.array([-1, 0, 4, 1, 2, -2, 3, 1, 0, -1, 2], np.int32)
 
@@ -66,7 +67,9 @@ def test_the_committed_file_holds_the_model_that_its_code_makes(classifier):
 
 @pytest.fixture(scope="module")
 def exported(classifier, tmp_path_factory):
-    return export(classifier, tmp_path_factory.mktemp("served") / "1", explainer=EXPLAINER)
+    return export(
+        classifier, tmp_path_factory.mktemp("served") / "1", explainer=EXPLAINER, **MEMORY
+    )
 
 
 @pytest.fixture(scope="module")

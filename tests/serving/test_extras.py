@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.serving import Explainer, export, export_onnx, write_warmup
-from tests.serving import tiny
+from rar_tf.attribution import Explainer
+from rar_tf.serving import export, export_onnx, write_warmup
+from tests.support import tiny_classifier as tiny
 
 
 def test_warmup_requests_are_what_the_endpoints_take(tmp_path):

@@ -5,13 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from cli.settings import settings
+from rar_tf.cli.settings import settings
 from rar_tf.models import build
+from rar_tf.presets import Preset, resolve
 from rar_tf.serving import Provenance, model_card, zoo
-from rar_tf.training import resolve
-from rar_tf.training.workdir import to_json
 from scripts.make_zoo import command
-from tests.serving import tiny
+from tests.support import tiny_classifier as tiny
 
 SHAPE = (4, 4, 1)
 
@@ -83,14 +82,14 @@ def test_only_what_can_be_rebuilt_is_saved(tmp_path):
 
 def test_the_command_of_a_card_is_the_runs():
     preset = resolve("gtsrb", "ig_norm", seed=3, max_steps=50, image_size=(40, 32))
-    assert command(json.loads(to_json(preset))) == (
+    assert command(json.loads(preset.to_json())) == (
         "python -m train.main --dataset=gtsrb --objective=ig_norm --schedule=fast --seed=3 "
         "--max_steps=50 --image_size=40,32"
     )
     own = resolve("mnist", "ig_norm", initializer="own")
-    assert command(json.loads(to_json(own))).endswith("--seed=0 --initializer=own")
+    assert command(json.loads(own.to_json())).endswith("--seed=0 --initializer=own")
     scaled = resolve("mnist", "ig_norm", init_scale=0.5, initializer="own")
-    assert command(json.loads(to_json(scaled))).endswith("--initializer=own --init_scale=0.5")
+    assert command(json.loads(scaled.to_json())).endswith("--initializer=own --init_scale=0.5")
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -101,6 +100,5 @@ def test_the_command_of_an_entry_trains_its_preset(name):
     names = [given.pop(key) for key in ("dataset", "objective", "schedule")]
     seed = int(given.pop("seed"))
     overrides = settings("--zoo", [f"{key}={value}" for key, value in given.items()])
-    found = json.loads(to_json(resolve(*names, seed=seed, **overrides)))
-    assert {key: found[key] for key in card["preset"]} == card["preset"]
-    assert {found[key] for key in found.keys() - card["preset"].keys()} <= {None, "constant"}
+    found = resolve(*names, seed=seed, **overrides).to_flat()
+    assert Preset.from_flat(card["preset"]).to_flat() == found

@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from rar_tf.objective import CATALOGUE
-from tests.training import cluster
+from rar_tf.objective import OBJECTIVES
+from tests.support import local_workers as cluster
 
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deterministic")
     paths = [folder / f"{name}.npz" for name in ("first", "second")]
-    processes = [cluster.start_alone(("tests.training.parity", str(p), "7")) for p in paths]
+    processes = [cluster.start_alone(("tests.support.parity", str(p), "7")) for p in paths]
     for status, _, err in cluster.finish(processes):
         assert status == 0, err
     return [dict(np.load(path)) for path in paths]
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_runs_are_equal_bit_for_bit(name, two_runs):
     first, second = (
         {key: run[key].tobytes() for key in run if key.startswith(f"{name}/")} for run in two_runs

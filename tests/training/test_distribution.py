@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.datasets import training_batches
-from rar_tf.objective import CATALOGUE
+from rar_tf.objective import OBJECTIVES
 from rar_tf.training import Distribution, WorkerLost
-from tests.training import cluster, parity
+from tests.support import local_workers as cluster
+from tests.support import parity
 
 one_device = Distribution()
 
@@ -23,20 +24,20 @@ def on_one_device(name):
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     path = tmp_path_factory.mktemp("parity") / "weights.npz"
-    processes = cluster.start([("tests.training.parity", str(path))] * 2)
+    processes = cluster.start([("tests.support.parity", str(path))] * 2)
     for status, _, err in cluster.finish(processes):
         assert status == 0, err
     with np.load(path) as file:
         return {key: file[key] for key in file.files}
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_devices_equal_one(name):
     for a, b in zip(on_one_device(name), parity.train(name, parity.two_devices()), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_processes_equal_one_device(name, two_processes):
     for i, weights in enumerate(on_one_device(name)):
         np.testing.assert_allclose(weights, two_processes[f"{name}/{i}"], atol=1e-6)
@@ -80,7 +81,7 @@ def test_a_batch_that_cannot_be_shared_equally_names_the_sizes_near_it():
 
 
 def test_one_worker_tells_itself(tmp_path):
-    assert one_device.from_chief(b"content") == b"content"
+    assert one_device.broadcast(b"content") == b"content"
     assert one_device.any(True) and not one_device.any(False)
     with one_device.own_folder(tmp_path, []) as folder:
         assert folder == tmp_path
@@ -92,11 +93,11 @@ def test_only_the_loss_of_a_worker_is_reported_as_one():
     with pytest.raises(
         WorkerLost, match=r"(?s)worker 1 of 2 stops.*start all workers again.*task 0 is silent$"
     ):
-        with two_workers.watched():
+        with two_workers.detect_lost_workers():
             raise tf.errors.UnavailableError(None, None, message)
     with pytest.raises(tf.errors.ResourceExhaustedError):
-        with two_workers.watched():
+        with two_workers.detect_lost_workers():
             raise tf.errors.ResourceExhaustedError(None, None, "memory")
     with pytest.raises(tf.errors.UnavailableError):
-        with one_device.watched():
+        with one_device.detect_lost_workers():
             raise tf.errors.UnavailableError(None, None, message)

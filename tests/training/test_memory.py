@@ -15,8 +15,8 @@ from rar_tf.models import small_cnn
 from rar_tf.objective import ig_norm
 from rar_tf.training import RobustModel
 
-nodes, chunk = int(sys.argv[1]), int(sys.argv[2]) or None
-objective = ig_norm(ig_steps=nodes, attack_ig_steps=1, chunk=chunk)
+nodes, nodes_per_pass = int(sys.argv[1]), int(sys.argv[2]) or None
+objective = ig_norm(ig_steps=nodes, attack_ig_steps=1, nodes_per_pass=nodes_per_pass)
 model = RobustModel(small_cnn(), objective, Attack(LpBall(), 1, 0.05))
 model.compile(keras.optimizers.SGD(0.01))
 x = np.random.default_rng(0).random((8, 28, 28, 1), "float32")
@@ -25,8 +25,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def peak(nodes, chunk):
-    command = [sys.executable, "-c", STEP, str(nodes), str(chunk)]
+def peak(nodes, nodes_per_pass):
+    command = [sys.executable, "-c", STEP, str(nodes), str(nodes_per_pass)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     return int(run.stdout.split()[-1])
 

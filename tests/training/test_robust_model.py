@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.attack import Attack, LpBall
-from rar_tf.objective import CATALOGUE, Batch, ig_norm, ig_sum_norm, madry, natural
+from rar_tf.objective import OBJECTIVES, Batch, ig_norm, ig_sum_norm, madry, natural
 from rar_tf.training import RobustModel
 from rar_tf.training.averaging import averaged_weights
-from tests.training.parity import SIGN_STEPS, catalogue, relu_classifier, two_devices
+from tests.support.parity import SIGN_STEPS, catalogue, relu_classifier, two_devices
 
 RANDOM = np.random.default_rng(11)
 X = RANDOM.random((8, 4, 4, 1)).astype("float32")
@@ -108,7 +108,7 @@ def test_one_ig_step_against_finite_differences_in_numpy(objective):
     )
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_changes_every_weight_and_stays_finite(name):
     model = robust(relu_classifier(), catalogue(name))
     before = model.classifier.get_weights()

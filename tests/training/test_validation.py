@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.training.validation import Validator
-from tests import oracles
+from tests.support import oracles
 
 EPSILON = 0.1
 

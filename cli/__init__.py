@@ -1,1 +1,0 @@
-"""What the command lines of train/ and eval/ share."""

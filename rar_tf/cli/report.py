@@ -1,0 +1,26 @@
+"""Makes a page of finished evaluations: table, figures, pictures.
+
+    python -m eval.report --results='runs/**/eval/*/report.json' --output=report
+
+Writes table.md, figure_1_*.png, figure_2_*.png and report.html, which opens from disk.
+"""
+
+from absl import flags
+
+from rar_tf import reporting
+from rar_tf.cli.command import FLAGS, start, topic
+
+topic("What to read and where to write")
+flags.DEFINE_string("results", "runs/**/eval/*/report.json", "Glob of report.json files.")
+flags.DEFINE_string("output", "report", "Folder to write to.")
+
+
+def run() -> str:
+    """One library call."""
+    page = reporting.publish(FLAGS.results, FLAGS.output)
+    return f"report: {page}, with table.md and the figures beside it; next: open it in a browser"
+
+
+def main() -> None:
+    """Run the command line."""
+    start(run, __doc__)

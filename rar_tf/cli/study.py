@@ -1,0 +1,228 @@
+"""The studies of FAR: trains and measures a model for each line of a table, then draws it.
+
+    python -m eval.study --study=lambda --num_examples=200 --accuracy_examples=1000
+    python -m eval.study --study=init --dataset=mnist --manual_dir=FOLDER
+    python -m eval.study --study=beta --budget_minutes=10
+
+lambda: AAT and AdvAAT for weights from 0 to 1.5 (Figure 3). init: seven initializers, each natural,
+adversarially and AAT trained (Figure 4, Table 4). beta: what the attack on maps finds, by the
+sharpness of its second derivatives (Figure 5).
+
+What it leaves lies in --output: models/ (workdirs of the trainings), rows/ (an evaluation a line),
+table.md and figure.png. Stop with Ctrl-C, or by --budget_minutes, and repeat the command to go on;
+lines that are missing stay blank. --budget_minutes=0 only draws what is there.
+"""
+
+import dataclasses
+import json
+import pathlib
+import signal
+
+from absl import flags, logging
+
+from rar_tf import datasets, evaluation
+from rar_tf.attribution import Explainer
+from rar_tf.cli.command import FLAGS, Stop, say, start, topic
+from rar_tf.cli.settings import settings
+from rar_tf.files import write_atomically
+from rar_tf.naming import as_file_name, check_name
+from rar_tf.presets import studies
+from rar_tf.reporting import study as study_page
+from rar_tf.runs import Divergence, Interrupted, WorkdirError, train_in
+
+topic("Which study, of which lines")
+flags.DEFINE_enum("study", None, list(studies.STUDIES), "Which.")
+flags.DEFINE_list("only", None, "Lines to run, such as aat-0.5, GU-natural or 10; default all.")
+
+topic("The trainings")
+flags.DEFINE_string("dataset", "fashion_mnist", "As train.main's.")
+flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
+flags.DEFINE_string("schedule", "fast", "Of the trainings: fast or paper.")
+flags.DEFINE_integer("max_steps", None, "Optimizer steps of each training but the natural ones.")
+flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural ones.")
+flags.DEFINE_multi_string("set", [], "NAME=VALUE of a preset's setting, as often as needed.")
+flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
+
+topic("The measurement")
+flags.DEFINE_enum("protocol", "far", evaluation.PROTOCOLS, "Whose measurement.")
+flags.DEFINE_enum("attack", None, evaluation.ATTACKS, "On maps; default the study's.")
+flags.DEFINE_integer("num_examples", 500, "Test images whose maps are attacked, from the first.")
+flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
+flags.DEFINE_integer("batch_size", 32, "Images at once in evaluation.")
+
+topic("How long, and where to")
+flags.DEFINE_float("budget_minutes", None, "Wall time after which to stop; default none.")
+flags.DEFINE_string("output", None, "Folder; default runs/studies/STUDY/DATASET.")
+
+
+class Budget:
+    """Context manager: after so many seconds, what runs is interrupted as by Ctrl-C.
+
+    Attributes:
+      spent: whether that happened.
+    """
+
+    def __init__(self, seconds: float | None):
+        self._seconds, self.spent = seconds, False
+
+    def __enter__(self):
+        if self._seconds is not None:
+            self._previous = signal.signal(signal.SIGALRM, self._stop)
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 1e-3))
+        return self
+
+    def __exit__(self, *exception):
+        if self._seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._previous)
+
+    def _stop(self, signum, frame):
+        self.spent = True
+        signal.raise_signal(signal.SIGINT)
+
+
+class Runner:
+    """Runs cases of a study and reads what there is of them."""
+
+    def __init__(self, name: str, root: pathlib.Path):
+        self.name, self.root = name, root
+        self.study = studies.study(name, FLAGS.dataset)
+        names = [case.name for case in self.study.cases]
+        for only in FLAGS.only or ():
+            check_name("only", only, names)
+        self.wanted = [case for case in self.study.cases if case.name in (FLAGS.only or names)]
+        self.attack = FLAGS.attack or self.study.attack
+        overrides = {"max_steps": FLAGS.max_steps, "natural_steps": FLAGS.natural_steps}
+        overrides |= settings("--set", FLAGS.set)
+        overrides = {name: value for name, value in overrides.items() if value is not None}
+        self.presets = {
+            case.name: studies.preset_of(case, FLAGS.dataset, FLAGS.schedule, FLAGS.seed, overrides)
+            for case in self.study.cases
+        }
+        first = next(iter(self.presets.values()))
+        self.data = datasets.load(
+            FLAGS.dataset,
+            data_dir=FLAGS.data_dir,
+            manual_dir=FLAGS.manual_dir,
+            image_size=first.data.image_size,
+            seed=FLAGS.seed,
+        )
+
+    def run(self, case: studies.Case) -> None:
+        """Trains and measures one case, or goes on with it."""
+        logging.info("%s study: %s", self.name, case.name)
+        preset = self.presets[case.name]
+        workdir, classifier = train_in(self.root / "models", preset, self.data)
+        evaluation.evaluate(
+            classifier,
+            self.data,
+            protocol=self._protocol(),
+            attack=self._searches(case),
+            num_examples=FLAGS.num_examples,
+            accuracy_examples=FLAGS.accuracy_examples if self.study.accuracies else 0,
+            strong_pgd=False,
+            output=self.root / "rows" / case.name,
+            batch_size=FLAGS.batch_size,
+            seed=FLAGS.seed,
+            num_pictures=4,
+            model_info={"file": str(workdir.model), "preset": json.loads(preset.to_json())},
+        )
+
+    def reports(self) -> dict[studies.Case, evaluation.Report]:
+        """Those of the finished cases.
+
+        Raises:
+          ValueError: the folder holds a case with other settings.
+        """
+        paths = {case: self.root / "rows" / case.name / "report.json" for case in self.study.cases}
+        found = {c: evaluation.load_report(p) for c, p in paths.items() if p.exists()}
+        for case, report in found.items():
+            self._check(case, report)
+        return found
+
+    def _protocol(self):
+        explainer = Explainer(self.study.attribution) if self.study.attribution else None
+        return evaluation.protocol(
+            FLAGS.protocol, FLAGS.dataset, self.data.image_shape, explainer=explainer
+        )
+
+    def _searches(self, case):
+        """The name of an attack, or the searches of the case's own sharpness."""
+        if case.softplus_beta is None:
+            return self.attack
+        return tuple(
+            dataclasses.replace(search, softplus_beta=case.softplus_beta)
+            for search in self._protocol().searches(self.attack)
+        )
+
+    def _check(self, case, report):
+        searches = self._searches(case)
+        if isinstance(searches, str):
+            searches = self._protocol().searches(searches)
+        wanted = {
+            "preset": json.loads(self.presets[case.name].to_json()),
+            "attack": json.loads(json.dumps([dataclasses.asdict(search) for search in searches])),
+            "num_examples": min(FLAGS.num_examples, len(self.data.require("test"))),
+            "seed": FLAGS.seed,
+        }
+        there = {
+            "preset": report.model["preset"],
+            "attack": report.searches,
+            "num_examples": report.dataset["num_examples"],
+            "seed": report.seed,
+        }
+        changed = [name for name in wanted if wanted[name] != there[name]]
+        if changed:
+            raise ValueError(
+                f"--output must be a new folder or hold this study. Received: {self.root}, where "
+                f"{case.name} has another {', '.join(changed)}"
+            )
+
+
+def draw(runner: Runner) -> None:
+    """Writes and prints the table; writes the figure if there is a line."""
+    reports = runner.reports()
+    text = study_page.table(runner.study, reports)
+    write_atomically(runner.root / "table.md", text.encode())
+    say(text)
+    if reports:
+        path = runner.root / "figure.png"
+        study_page.figure(runner.name, reports).savefig(path, dpi=150)
+        say(f"figure: {path}")
+
+
+def run() -> str:
+    """Runs what is missing as far as the budget goes, and draws."""
+    if FLAGS.study is None:
+        raise ValueError(f"--study must be one of {', '.join(studies.STUDIES)}. Received: None")
+    root = pathlib.Path(FLAGS.output or f"runs/studies/{FLAGS.study}/{as_file_name(FLAGS.dataset)}")
+    runner = Runner(FLAGS.study, root)
+    root.mkdir(parents=True, exist_ok=True)
+    failed = []
+    minutes = FLAGS.budget_minutes
+    with Budget(None if minutes is None else 60 * minutes) as budget:
+        try:
+            done = runner.reports()
+            for case in runner.wanted if minutes != 0 else ():
+                if case in done:
+                    continue
+                try:
+                    runner.run(case)
+                except Divergence as error:
+                    failed.append(f"{case.name}: {error}")
+        except (Interrupted, KeyboardInterrupt) as stopped:
+            if not budget.spent and isinstance(stopped, Interrupted):
+                raise Stop(str(stopped), 128 + stopped.signum) from stopped
+            if not budget.spent:
+                raise
+            logging.info("the budget is spent; the same command goes on from here")
+    draw(runner)
+    if failed:
+        raise Stop("\n".join(f"error: {line}" for line in failed), 1)
+    return f"table: {root / 'table.md'}; next: the same command, for lines that are still blank"
+
+
+def main() -> None:
+    """Run the command line."""
+    start(run, __doc__, failures=(WorkdirError,))

@@ -1,0 +1,139 @@
+"""Data sets by name."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+from absl import logging
+
+from rar_tf.checks import is_count
+from rar_tf.datasets import (
+    cifar10,
+    custom_data,
+    gtsrb,
+    mnist,
+    oxford_flowers17,
+    restricted_imagenet,
+)
+from rar_tf.datasets.partition import mixed
+from rar_tf.datasets.splits import ImageData
+from rar_tf.naming import call_custom, check_name, find, is_custom, parameters
+
+# Name -> side length of data sets whose images have one size of their own.
+_FIXED_SIZE = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32}
+_SCALED = {
+    "gtsrb": gtsrb.load_gtsrb,
+    "oxford_flowers17": oxford_flowers17.load_oxford_flowers17,
+    "restricted_imagenet": restricted_imagenet.load_restricted_imagenet,
+}
+# Forms of names for one's own data.
+CUSTOM = ("folder:PATH", "npz:PATH", "tfds:NAME", "MODULE:FUNCTION")
+
+
+def names() -> tuple[str, ...]:
+    """Names of the data sets that `load` knows beside `folder:`, `npz:` and `tfds:`."""
+    return (*_FIXED_SIZE, *_SCALED)
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    image_size: int | Sequence[int] | None = None,
+    seed: int = 0,
+) -> ImageData:
+    """Loads a data set; its `source` and the log say where the images came from.
+
+    Args:
+      name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for one's own; or
+        "module:function", a function that returns an `ImageData`. It is given those of the
+        arguments below that it takes.
+      data_dir: where TFDS keeps prepared data; None for its default.
+      manual_dir: folder of the data set's own files, placed by hand. When given, no other
+        source is looked at.
+      image_size: (height, width) in pixels to scale to, or the side of a square; None for the
+        data set's own.
+      seed: of whatever the data set draws by lot: splits, warps.
+
+    Raises:
+      ValueError: if the name is unknown, the size impossible, or files hold something else
+        than expected.
+      FileNotFoundError: if no source works, naming the ways out; if `manual_dir` is no folder.
+    """
+    sides = image_sides(image_size)
+    if seed < 0:
+        raise ValueError(f"seed must be >= 0. Received: seed={seed}")
+    if manual_dir is not None:
+        manual_dir = pathlib.Path(manual_dir).expanduser()
+        if not manual_dir.is_dir():
+            raise FileNotFoundError(f"manual_dir must be a folder. Received: {manual_dir}")
+    data = _load(name, data_dir, manual_dir, sides, seed)
+    data = dataclasses.replace(
+        data, validation=mixed(data.validation, seed), test=mixed(data.test, seed)
+    )
+    logging.info("%s: %s", name, data.source)
+    return data
+
+
+def image_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(height, width) of a size given as such, or as the side of a square; None for None.
+
+    Raises:
+      ValueError: it is neither, or < 1.
+    """
+    if image_size is None:
+        return None
+    sides = tuple(image_size) if isinstance(image_size, (list, tuple)) else (image_size,)
+    if len(sides) not in (1, 2) or not all(is_count(side) and side >= 1 for side in sides):
+        raise ValueError(
+            f"image_size must be one or two numbers >= 1. Received: image_size={_text(sides)}"
+        )
+    return sides[0], sides[-1]
+
+
+def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
+    kind, _, rest = name.partition(":")
+    if kind == "folder" and rest:
+        return custom_data.load_folder(rest, image_size=image_size, seed=seed)
+    if kind == "npz" and rest:
+        return custom_data.load_npz(rest, image_size=image_size, seed=seed)
+    folders = {"data_dir": data_dir, "manual_dir": manual_dir}
+    if kind == "tfds" and rest:
+        return custom_data.load_tfds(rest, **folders, image_size=image_size, seed=seed)
+    if is_custom(name):
+        return _load_custom(name, **folders, image_size=image_size, seed=seed)
+    if name in _SCALED:
+        return _SCALED[name](**folders, image_size=image_size, seed=seed)
+    if name not in _FIXED_SIZE:
+        check_name("dataset", name, (*names(), *CUSTOM))
+    side = _FIXED_SIZE[name]
+    if image_size not in (None, (side, side)):
+        raise ValueError(
+            f"image_size of {name} must be {side}. Received: image_size={_text(image_size)}"
+        )
+    if name == "cifar10":
+        return cifar10.load_cifar10(**folders)
+    return mnist.load_mnist(name, **folders)
+
+
+def _text(sides):
+    return ",".join(map(str, sides))
+
+
+def _load_custom(name, **settings) -> ImageData:
+    function = find(
+        "dataset", name, {}, kinds=(*names(), *(kind.partition(":")[0] for kind in CUSTOM))
+    )
+    taken = parameters(function)
+    for setting, value in settings.items():
+        if setting not in taken and value is not None and setting != "seed":
+            raise ValueError(
+                f"dataset={name} must take {setting} for it to be given. "
+                f"Received: {setting}={value}"
+            )
+    given = {setting: value for setting, value in settings.items() if setting in taken}
+    return dataclasses.replace(
+        call_custom("dataset", name, function, ImageData, **given), name=name
+    )

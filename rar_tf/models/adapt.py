@@ -1,0 +1,88 @@
+"""Whether a classifier fits a data set: shapes, classes, the range of its pixels."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rar_tf.models.to_logits import to_logits
+
+# A Rescaling layer of a smaller scale, such as 1 / 255, wants pixels in [0, 255].
+_LEAST_SCALE = 1 / 50
+
+
+def adapt_to_dataset(
+    classifier: keras.Model,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    name: str,
+    exact: bool = True,
+    outputs: str = "auto",
+    sample: tf.Tensor | None = None,
+) -> tuple[keras.Model, str]:
+    """The classifier's logits, as `to_logits`, if it fits the data set.
+
+    Args:
+      classifier: a Keras classifier.
+      image_shape: (H, W, C) of the data set's images, pixels in [0, 1].
+      num_classes: of the data set.
+      name: of the data set, for errors.
+      exact: whether the classifier may not have more classes than `num_classes`.
+      outputs: what it puts out: one of `OUTPUTS`.
+      sample: images [B, H, W, C] to try it on; by default 8 of noise.
+
+    Returns:
+      (classifier, how), see `to_logits`.
+
+    Raises:
+      ValueError: images of another shape or range, another number of classes, outputs that
+        are not finite, or what `to_logits` refuses.
+    """
+    _check_input(classifier, image_shape, name)
+    if sample is None:
+        sample = tf.random.stateless_uniform((8, *image_shape), seed=(0, 0))
+    classifier(sample, training=False)
+    logits_model, how = to_logits(classifier, outputs, sample=sample)
+    logits = logits_model(sample, training=False)
+    classes = logits.shape[-1]
+    if classes != num_classes if exact else classes < num_classes:
+        raise ValueError(
+            f"model must have {'' if exact else 'at least '}{num_classes} classes, as {name} "
+            f"has. Received: a model of {classes} classes"
+        )
+    if not bool(tf.reduce_all(tf.math.is_finite(logits))):
+        raise ValueError(
+            f"model must give finite logits of images of {name}. Received: NaN or infinity"
+        )
+    return logits_model, how
+
+
+def _check_input(classifier, image_shape, name):
+    shape = getattr(classifier, "input_shape", None)
+    fits = shape is None or (
+        isinstance(shape, tuple)
+        and len(shape) == 4
+        and all(size in (None, want) for size, want in zip(shape[1:], image_shape, strict=True))
+    )
+    if not fits:
+        raise ValueError(
+            f"model must take images {'x'.join(map(str, image_shape))} as {name} has them. "
+            f"Received: a model of input shape {shape}"
+        )
+    scale = _first_scale(classifier)
+    if scale is not None and scale < _LEAST_SCALE:
+        raise ValueError(
+            "model must take pixels in [0, 1]. Received: a model that begins with Rescaling("
+            f"{scale:.4g}), for pixels in [0, 255]; put keras.layers.Rescaling(255.0) before it"
+        )
+
+
+def _first_scale(model):
+    """Of the first Rescaling layer, at any depth; None where there is none."""
+    for layer in getattr(model, "layers", ()):
+        if isinstance(layer, keras.layers.Rescaling):
+            return float(np.max(np.abs(layer.scale)))
+        inner = _first_scale(layer)
+        if inner is not None:
+            return inner
+    return None

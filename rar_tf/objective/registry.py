@@ -1,0 +1,65 @@
+"""Every objective by name: the only registry.
+
+A constructor's keyword arguments are the objective's settings, for registered and custom
+constructors alike.
+"""
+
+import functools
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rar_tf.naming import call_custom, find, is_custom
+from rar_tf.objective.objective import Objective
+from rar_tf.objective.settings import Setting, settings_of
+
+OBJECTIVES: dict[str, Callable[..., Objective]] = {}
+Constructor = typing.TypeVar("Constructor", bound=Callable[..., Objective])
+
+
+def register(constructor: Constructor) -> Constructor:
+    """Add a constructor to the registry under its own name."""
+    OBJECTIVES[constructor.__name__] = constructor
+    return constructor
+
+
+@functools.cache
+def settings(objective: str) -> dict[str, Setting]:
+    """Settings of an objective by name, see `settings_of`.
+
+    Args:
+      objective: a name of `OBJECTIVES`, or "module:function" of a custom constructor.
+
+    Raises:
+      ValueError: an unknown name, or no such function.
+    """
+    return settings_of(find("objective", objective, OBJECTIVES))
+
+
+def construct(objective: str, values: Mapping[str, Any]) -> Objective:
+    """The named objective with these settings.
+
+    Args:
+      objective: a name of `OBJECTIVES`, or "module:function" of a custom constructor.
+      values: settings by name; those that are absent or None take the constructor's default.
+
+    Raises:
+      ValueError: an unknown objective or setting, a value of another type, a setting that must
+        be given and is not, or a custom constructor that fails.
+    """
+    known = settings(objective)
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(
+                f"settings of objective={objective} are {', '.join(known) or 'none'}. "
+                f"Received: {name}={value!r}"
+            )
+        known[name].check(value)
+    for name, setting in known.items():
+        if setting.required and name not in given:
+            raise ValueError(f"{name} must be given for objective={objective}. Received: None")
+    constructor = find("objective", objective, OBJECTIVES)
+    if is_custom(objective):
+        return call_custom("objective", objective, constructor, Objective, **given)
+    return constructor(**given)

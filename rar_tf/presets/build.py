@@ -1,0 +1,116 @@
+"""Preset -> the objects of a run."""
+
+from typing import Any
+
+import keras
+
+from rar_tf import models
+from rar_tf.attack import LpBall
+from rar_tf.datasets import ImageData
+from rar_tf.presets.parts import BallSettings
+from rar_tf.presets.preset import Preset
+from rar_tf.presets.resolve import resolve
+from rar_tf.training import RobustModel
+
+
+def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
+    """The compiled model that trains this classifier.
+
+    Raises:
+      ValueError: a layer of the objective that the classifier does not have.
+    """
+    model = RobustModel(
+        classifier,
+        preset.objective.build(),
+        preset.attack and preset.attack.build(),
+        seed=preset.seed,
+        precision=preset.optimizer.precision,
+    )
+    model.compile(optimizer(preset))
+    return model
+
+
+def ball(preset: Preset) -> LpBall:
+    """The ball of the attack; the data set's own where the preset has none."""
+    attack = preset.attack
+    if not isinstance(attack, BallSettings):
+        attack = resolve(preset.data.name, "madry").attack
+    return LpBall(norm=attack.norm, epsilon=attack.epsilon)
+
+
+def check_data(preset: Preset, data: ImageData) -> None:
+    """Raises ValueError unless there are validation images, and enough to train on."""
+    data.require("validation")
+    count = len(data.require("train"))
+    if preset.optimizer.batch_size > count:
+        raise ValueError(
+            f"batch_size must be <= {count}, the number of training images. "
+            f"Received: batch_size={preset.optimizer.batch_size}; --batch_size sets it"
+        )
+
+
+def learning_rate(preset: Preset) -> Any:
+    """A number, or a Keras schedule by optimizer step."""
+    settings, schedules = preset.optimizer, keras.optimizers.schedules
+    if settings.lr_schedule == "piecewise":
+        values = [settings.learning_rate * factor for factor in settings.lr_factors]
+        return schedules.PiecewiseConstantDecay(list(settings.lr_boundaries), values)
+    if settings.lr_schedule == "warmup_cosine":
+        # A short trial run keeps the shape of the schedule.
+        warmup = min(settings.warmup_steps, settings.max_steps // 10)
+        return schedules.CosineDecay(
+            0.0 if warmup else settings.learning_rate,
+            max(settings.max_steps - warmup, 1),
+            warmup_target=settings.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    return settings.learning_rate
+
+
+def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
+    """Adam, or SGD with momentum 0.9."""
+    settings = preset.optimizer
+    averaging = {} if settings.ema is None else {"use_ema": True, "ema_momentum": settings.ema}
+    rate = learning_rate(preset)
+    if settings.name == "adam":
+        return keras.optimizers.Adam(rate, epsilon=settings.adam_epsilon, **averaging)
+    return keras.optimizers.SGD(rate, momentum=0.9, **averaging)
+
+
+def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
+    """The preset's architecture at its initial weights, or the classifier of a `.keras` file.
+
+    A softmax at the end of the file's classifier is removed.
+
+    Raises:
+      ValueError: the file's classifier does not fit the data set.
+    """
+    settings = preset.model
+    if settings.from_file:
+        return _from_file(preset, num_classes, image_shape)
+    model = models.build(
+        settings.architecture,
+        num_classes=num_classes,
+        input_shape=image_shape,
+        seed=preset.seed,
+        weight_decay=preset.optimizer.weight_decay,
+    )
+    if settings.initializer is not None:
+        models.reinitialize(model, settings.initializer, seed=preset.seed)
+    models.scale_kernels(model, settings.init_scale or 1.0, first=settings.first_init_scale)
+    return model
+
+
+def _from_file(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
+    file = preset.model.init_from
+    model, how = models.adapt_to_dataset(
+        models.load_classifier(file), image_shape, num_classes, name=preset.data.name
+    )
+    if how == "log_probability":
+        raise ValueError(
+            "a model to train must end in logits or a softmax layer. Received: "
+            f"{file}, which computes probabilities in another way"
+        )
+    if preset.optimizer.weight_decay:
+        models.decay_kernels(model, preset.optimizer.weight_decay)
+    return model

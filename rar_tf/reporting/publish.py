@@ -1,0 +1,80 @@
+"""From finished evaluations to a table, two figures and a page."""
+
+import pathlib
+
+from rar_tf.naming import as_file_name
+from rar_tf.reporting.figures import figure_1, figure_2, load_pictures
+from rar_tf.reporting.page import page
+from rar_tf.reporting.tables import PUBLISHED, Result, find_results, markdown, settings
+
+
+def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
+    """Writes table.md, figure_1 and figure_2 of each setting, and report.html.
+
+    Pictures and box plots are of the attack `default` where it was run, else of the strongest
+    that was. Figure 1 shows the first image that all models have a picture of.
+
+    Args:
+      pattern: glob of report.json files or their folders.
+      output: folder, made if it is not there.
+
+    Returns:
+      The path of report.html.
+
+    Raises:
+      ValueError: nothing matches, or a file is damaged.
+    """
+    results = find_results(pattern)
+    folder = pathlib.Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "table.md").write_text(markdown(results), encoding="utf-8")
+    figures, gallery, names = {}, [], None
+    for setting in settings(results):
+        shown = _shown([result for result in results if result.setting == setting])
+        k = shown[0].report.protocol["k"]
+        title = f"{setting[1]}, protocol {setting[0]}"
+        suffix = as_file_name("_".join(setting))
+        rows = {result.approach: result.rows() for result in shown}
+        examples = [_examples(result) for result in shown]
+        common = set.intersection(*(set(part) for part in examples))
+        if common:
+            first = [part[min(common)] for part in examples]
+            figure = figure_1(first, k)
+            figure.savefig(folder / f"figure_1_{suffix}.png", dpi=160)
+            figures[f"Image {min(common)} under attack: {title}"] = figure
+        figure = figure_2({name: part for name, part in rows.items() if part}, k)
+        figure.savefig(folder / f"figure_2_{suffix}.png", dpi=160)
+        figures[f"Metrics over images: {title}"] = figure
+        names = shown[0].report.dataset.get("class_names")
+        gallery += [
+            (f"{name}, {setting[1]}" if len(settings(results)) > 1 else name, picture, row)
+            for part in examples
+            for name, picture, row in part.values()
+        ]
+    path = folder / "report.html"
+    several = len({result.report.dataset["name"] for result in results}) > 1
+    path.write_text(page(results, figures, gallery, None if several else names), encoding="utf-8")
+    return path
+
+
+def _shown(results: list[Result]) -> list[Result]:
+    """One result an approach: of the attack `default` if there is one."""
+    # One's own attack stands alone or not at all: it is nobody else's measure.
+    rank = {"default": 2, "strongest": 1, "original": 0}
+    best: dict[str, Result] = {}
+    for result in sorted(results, key=lambda result: rank.get(result.report.attack, -1)):
+        best[result.approach] = result
+    # As the papers list them, others after.
+    published = [key[2] for key in PUBLISHED if key[:2] == results[0].setting]
+    return [best[name] for name in dict.fromkeys([*published, *best]) if name in best]
+
+
+def _examples(result: Result):
+    """index -> (approach, picture, row)."""
+    rows = {row.index: row for row in result.rows()}
+    pictures = load_pictures(result.folder)
+    return {
+        index: (result.approach, picture, rows[index])
+        for index, picture in pictures.items()
+        if index in rows
+    }

@@ -1,0 +1,198 @@
+"""Reports as tables: ours beside what the papers published."""
+
+import dataclasses
+import glob
+import pathlib
+
+import numpy as np
+
+from rar_tf.evaluation.examples import ExampleMetrics, ExamplesFile
+from rar_tf.evaluation.report import Interval, Report, load_report
+from rar_tf.papers import PUBLISHED
+
+HEADER = (
+    *("Approach", "Images", "NA", "AA", "AA strong", "IN", "CO"),
+    *("published NA", "AA", "IN", "CO"),
+    *("original IN", "CO", "strongest IN", "CO"),
+)
+_BLANK = ("", "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished evaluation, the folder that it lies in, and what to call its model.
+
+    Attributes:
+      report: what was found.
+      folder: with report.json, examples.csv and pictures/.
+      approach: the objective that the model was trained with, else the name of its file.
+    """
+
+    report: Report
+    folder: pathlib.Path
+    approach: str
+
+    @property
+    def setting(self) -> tuple[str, str]:
+        """(protocol, data set): what may stand in one table."""
+        return self.report.protocol["name"], self.report.dataset["name"]
+
+    def rows(self) -> list[ExampleMetrics]:
+        """Of its examples.csv."""
+        return ExamplesFile(self.folder / "examples.csv").rows()
+
+
+def find_results(pattern: str) -> list[Result]:
+    """Results whose report.json, or folder of it, matches a glob pattern; sorted by path.
+
+    Raises:
+      ValueError: nothing matches, a report is not one, or one measurement is there twice.
+    """
+    paths = {pathlib.Path(path) for path in glob.glob(pattern, recursive=True)}
+    paths = {path / "report.json" if path.is_dir() else path for path in paths}
+    found = sorted(path for path in paths if path.name == "report.json" and path.is_file())
+    if not found:
+        raise ValueError(
+            f"results must match the report.json of finished evaluations. Received: {pattern}"
+        )
+    results = [_result(path) for path in found]
+    seen: dict[tuple, Result] = {}
+    for result in results:
+        key = (result.setting, result.approach, result.report.attack)
+        if key in seen:
+            raise ValueError(
+                f"results must hold one evaluation of {result.approach} by attack "
+                f"{result.report.attack} on {result.setting[1]}. "
+                f"Received: {seen[key].folder} and {result.folder}"
+            )
+        seen[key] = result
+    return results
+
+
+def _result(path: pathlib.Path) -> Result:
+    report = load_report(path)
+    preset = report.model.get("preset") or {}
+    file = pathlib.Path(report.model.get("file") or report.model["name"])
+    own_name = file.parent.name if file.stem == "model" else file.stem
+    return Result(report, path.parent, preset.get("objective") or own_name)
+
+
+def settings(results: list[Result]) -> list[tuple[str, str]]:
+    """The (protocol, data set) pairs of the results, each once, in order."""
+    return list(dict.fromkeys(result.setting for result in results))
+
+
+def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ...]]:
+    """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
+
+    NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
+    the attack "original" stand with the number of images that it was run on, and with what the
+    attack "default" found on the same ones.
+    """
+    here = [result for result in results if result.setting == setting]
+    published = [key[2] for key in PUBLISHED if key[:2] == setting]
+    rows = []
+    for approach in dict.fromkeys([*published, *(result.approach for result in here)]):
+        found = {result.report.attack: result for result in here if result.approach == approach}
+        runs = {attack: result.report for attack, result in found.items()}
+        default = runs.get("default")
+        any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
+        original = found.get("original")
+        accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
+        rows.append(
+            (
+                approach,
+                str(default.counts["attacked"]) if default else "",
+                *(accuracy_cell(any_run, name) for name in accuracies),
+                *_pair(default),
+                *PUBLISHED.get((*setting, approach), ("",) * 4),
+                *(_original(original, found.get("default")) if original else _BLANK),
+                *_pair(runs.get("strongest")),
+            )
+        )
+    return rows
+
+
+def markdown(results: list[Result]) -> str:
+    """All tables as Markdown."""
+    parts = []
+    for setting in settings(results):
+        lines = [HEADER, ("---",) * len(HEADER), *cells(results, setting)]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{table}\n")
+    return "\n".join(parts) + "\n" + EXPLANATION + "\n"
+
+
+EXPLANATION = (
+    "NA, AA: natural and PGD accuracy in percent; IN: top-k intersection in percent; CO: Kendall's "
+    "tau; over the correctly classified of the first images of the split, mean [bootstrap 95% "
+    "interval]. Figures that stand alone are of the attack `default`; `original` is the paper's "
+    "own attack (n images, and what `default` found on them), `strongest` the worst that a "
+    "portfolio of attacks finds. * quoted by [FAR] from other papers. [FAR] prints IN as a "
+    "fraction."
+)
+
+
+def summary(report: Report) -> str:
+    """What a terminal shows of one report."""
+    lines = []
+    for name, what in (
+        ("natural_accuracy", "natural accuracy"),
+        ("pgd_accuracy", "PGD accuracy"),
+        ("strong_pgd_accuracy", "strong PGD accuracy"),
+    ):
+        accuracy = getattr(report, name)
+        if accuracy:
+            lines.append(f"{what}: {accuracy.value:.4f} ({accuracy.num_examples} images)")
+    natural = report.natural_accuracy_without_duplicates
+    if report.duplicates and natural:
+        lines.append(
+            f"natural accuracy without the {len(report.duplicates)} that are training images too: "
+            f"{natural.value:.4f} ({natural.num_examples} images)"
+        )
+    for name in ("top_k", "kendall", "spearman"):
+        metric = report.metrics[name]
+        if metric.mean is not None:
+            lines.append(
+                f"{name}: {metric.mean:.4f} [{metric.low:.4f}, {metric.high:.4f}], "
+                f"median {metric.median:.4f}"
+            )
+    lines.append(", ".join(f"{name} {count}" for name, count in report.counts.items()))
+    if report.images_per_second:
+        lines.append(f"attack {report.attack}: {report.images_per_second:.3f} images/s")
+    return "\n".join(lines)
+
+
+def accuracy_cell(report: Report | None, name: str) -> str:
+    """Percent of the named accuracy; blank where it was not measured."""
+    accuracy = getattr(report, name) if report else None
+    return f"{100 * accuracy.value:.2f}" if accuracy else ""
+
+
+def _pair(report: Report | None) -> tuple[str, str]:
+    if report is None:
+        return _BLANK
+    top_k, kendall = report.metrics["top_k"], report.metrics["kendall"]
+    return interval_cell(top_k, 100, 2), interval_cell(kendall, 1, 4)
+
+
+def _original(original: Result, default: Result | None) -> tuple[str, str]:
+    """IN and CO of "original", and of "default" on the same images if it was run on all of them."""
+    found_in, found_co = _pair(original.report)
+    count = f"n={original.report.counts['attacked']}"
+    indices = [row.index for row in original.rows()]
+    there = {row.index: row for row in default.rows()} if default else {}
+    if not indices or not set(indices) <= set(there):
+        return f"{found_in} ({count})", found_co
+    top_k, kendall = (
+        np.nanmean([getattr(there[i], name) for i in indices]) for name in ("top_k", "kendall")
+    )
+    return f"{found_in} ({count}, default {100 * top_k:.2f})", f"{found_co} (default {kendall:.4f})"
+
+
+def interval_cell(metric: Interval, scale: float, digits: int) -> str:
+    """Mean [bootstrap 95% interval], times `scale`; blank where it is not defined."""
+    if metric.mean is None or metric.low is None or metric.high is None:
+        return ""
+    mean, low, high = (f"{scale * v:.{digits}f}" for v in (metric.mean, metric.low, metric.high))
+    return f"{mean} [{low}, {high}]"

@@ -1,0 +1,17 @@
+"""Resumable training runs: a preset, a folder and a data set -> a trained classifier."""
+
+from rar_tf.runs.callbacks import Divergence
+from rar_tf.runs.interrupts import Interrupted
+from rar_tf.runs.natural_start import train_in, workdir_of
+from rar_tf.runs.run import train
+from rar_tf.runs.workdir import Workdir, WorkdirError
+
+__all__ = [
+    "Divergence",
+    "Interrupted",
+    "Workdir",
+    "WorkdirError",
+    "train",
+    "train_in",
+    "workdir_of",
+]

@@ -1,0 +1,44 @@
+"""What a run will cost: a few real steps, before anything long starts."""
+
+import resource
+import sys
+import time
+
+import tensorflow as tf
+
+from rar_tf.datasets import ImageData, training_batches
+from rar_tf.presets import Preset, build
+
+_STEPS = 3
+
+
+def estimate(preset: Preset, data: ImageData) -> str:
+    """Time of a step and of the run, and peak memory, measured over a few steps.
+
+    Validation, checkpoints and the natural start come on top; they are named in the text.
+    """
+    build.check_data(preset, data)
+    classifier = build.classifier(preset, data.num_classes, data.image_shape)
+    model = build.robust_model(preset, classifier)
+    batches = training_batches(
+        data.require("train"),
+        batch_size=preset.optimizer.batch_size,
+        seed=preset.seed,
+        steps=_STEPS + 1,
+    )
+    step = tf.function(model.train_step)
+    for i, batch in enumerate(batches):
+        float(step(batch)["loss"])
+        if i == 0:  # the first step traces
+            started = time.perf_counter()
+    seconds = (time.perf_counter() - started) / _STEPS
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    text = (
+        f"estimated: {seconds:.3f} s a step, {seconds * preset.optimizer.max_steps / 60:.1f} minutes for "
+        f"{preset.optimizer.max_steps} steps (validation every {preset.validation.validate_every} steps on top), "
+        f"{peak / 2**30:.2f} GiB peak memory"
+    )
+    if preset.model.init_from == "natural":
+        text += f"; before them, {preset.model.natural_steps} steps of natural training"
+    return text

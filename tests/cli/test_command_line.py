@@ -1,0 +1,78 @@
+"""What every command has in common: help by topic, one-line errors, statuses, the closing line."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from rar_tf.cli import usage
+from rar_tf.cli.command import numbers
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def program(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_help_is_by_topic_and_complete_and_no_failure():
+    done = program("train.main", "--help", COLUMNS="100")
+    assert done.returncode == 0 and done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    topics = re.findall(r"^(\w.*):$", done.stdout, re.MULTILINE)
+    assert topics[:2] == ["What to train", "Where things are"] and topics[-1] == "Output"
+    assert re.search(r"--seed=N +Of initial weights, .*\. Default: 0\.", done.stdout)
+    assert re.search(r"--norm=inf\|2 +Norm of the threat\.", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train.main", "--objectve=madry"),
+         "Unknown command line flag 'objectve'. Did you mean: objective ? "
+         "(--help lists the flags)"),
+        (("eval.report", "results"),
+         "expected flags only. Received: results. Did you mean --results?"),
+        (("eval.report", "--results=nowhere/*"),
+         "results must match the report.json of finished evaluations. Received: nowhere/*"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_status_1(arguments, message):
+    done = program(*arguments)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {message}\n" and done.stdout == ""
+
+
+def test_details_are_shown_when_asked_for():
+    """The traceback by -v=1, TensorFlow's own lines by its variable."""
+    done = program("eval.report", "--results=nowhere/*", "-v=1", TF_CPP_MIN_LOG_LEVEL="0")
+    assert done.returncode == 1 and "Traceback" in done.stderr
+    assert "absl::InitializeLog" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: results must match")
+
+
+def test_topics_hold_the_flags_defined_between_them():
+    usage.topic("First of a test")
+    flags.DEFINE_integer("test_first", 3, "One.")
+    usage.topic("Second of a test")
+    flags.DEFINE_enum("test_second", "a", ["a", "b"], "Two.")
+    found = usage.by_topic()
+    assert [flag.name for flag in found["First of a test"]] == ["test_first"]
+    assert [flag.name for flag in found["Second of a test"]] == ["test_second"]
+
+
+def test_numbers_of_a_list_flag():
+    assert numbers(float, "lr_factors", ["1", "0.5"]) == (1.0, 0.5)
+    with pytest.raises(ValueError, match=r"--a must be numbers with commas between\. .*: 1,b"):
+        numbers(int, "a", ["1", "b"])

@@ -1,0 +1,56 @@
+"""`python -m train.export`, as a person runs it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from tests.support import tiny_classifier as tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "train.export", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_it_exports_what_the_flags_say(tmp_path):
+    tiny.classifier().save(tmp_path / "model.keras")
+    done = command(
+        f"--model={tmp_path}/model.keras",
+        f"--output={tmp_path}/served/1",
+        "--steps=3",
+        "--rule=gauss_legendre",
+        "--nodes_per_pass=2",
+        "--images_per_pass=5",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"export: {tmp_path}/served/1; next: docker run")
+    assert f"-v {tmp_path}/served:/models/served -e MODEL_NAME=served" in done.stdout
+    card = json.loads((tmp_path / "served/1/card.json").read_text())
+    assert card["attribution"] == {
+        "steps": 3,
+        "rule": "gauss_legendre",
+        "nodes_per_pass": 2,
+        "images_per_pass": 5,
+        "baseline": "black",
+    }
+    assert "attribute" in tf.saved_model.load(tmp_path / "served/1").signatures
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_and_status_1(tmp_path):
+    done = command(f"--model={tmp_path}/none.keras", f"--output={tmp_path}/1")
+    assert done.returncode == 1 and not (tmp_path / "1").exists()
+    assert done.stderr.splitlines()[-1].startswith("error: model must be a .keras file")

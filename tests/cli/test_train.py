@@ -1,0 +1,114 @@
+"""`python -m train.main` as a person runs it, on a tiny data set of their own."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from rar_tf.presets import Preset
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = (
+    "--architecture=small_cnn",
+    "--init_from=scratch",
+    "--batch_size=8",
+    "--max_steps=4",
+    "--attack_steps=1",
+    "--ig_steps=1",
+    "--validate_every=2",
+)
+
+
+def main(*flags, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "train.main", *flags],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "mine.npz"
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    images = random.integers(0, 100, (60, 12, 10, 3)) + 50 * labels[:, None, None, None]
+    np.savez(path, images=images.astype("uint8"), labels=labels)
+    return f"--dataset=npz:{path}"
+
+
+def test_a_run_leaves_what_the_readme_promises_and_can_be_repeated(dataset, tmp_path):
+    flags = (dataset, "--objective=ig_norm", "--workdir=run", *SMALL)
+    run = main(*flags, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    preset = json.loads(run.stdout[: run.stdout.index("}\n") + 2])
+    assert preset["max_steps"] == 4 and preset["epsilon"] == pytest.approx(8 / 255)
+    folder = tmp_path / "run"
+    assert json.loads((folder / "preset.json").read_text()) == preset
+    assert f"model: {pathlib.Path('run') / 'model.keras'}" in run.stdout
+    with open(folder / "metrics.csv") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["0", "2", "4"]
+    assert "validation on" in (folder / "train.log").read_text()
+    assert list((folder / "tensorboard").glob("events*"))
+    model = keras.models.load_model(folder / "model.keras")
+    assert model.input_shape == (None, 12, 10, 3) and model.output_shape == (None, 3)
+    again = main(*flags, cwd=tmp_path)
+    assert again.returncode == 0 and "already trained" in again.stderr
+    other = main(*flags, "--weight=0.5", cwd=tmp_path)
+    assert other.returncode == 1
+    assert "weight: 1.0 -> 0.5" in other.stderr and "Traceback" not in other.stderr
+
+
+def test_dry_run_estimates_and_writes_nothing(dataset, tmp_path):
+    run = main(dataset, "--objective=madry", "--dry_run", *SMALL[:5], cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "s a step" in run.stdout and "GiB peak memory" in run.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--objective=ig_nrom",), "Did you mean 'ig_norm'?"),
+        (("--objective=madry", "--weight=1"), "weight does not apply to objective=madry"),
+        (("--batch_size=0",), "batch_size must be >= 1. Received: batch_size=0"),
+        (("--lr_schedule=piecewise", "--lr_boundaries=2", "--lr_factors=1"), "one value more"),
+        (("--epsilon=nan",), "epsilon must be finite"),
+        (("--dataset=fashion_mnits",), "Did you mean 'fashion_mnist'?"),
+        (("--dataset=npz:none.npz",), "none.npz"),
+        (("stray",), "expected flags only"),
+    ],
+)
+def test_errors_are_one_sentence_and_exit_non_zero(dataset, tmp_path, flags, message):
+    run = main(dataset, *SMALL, "--workdir=run", *flags, cwd=tmp_path)
+    assert run.returncode != 0
+    assert message in run.stderr + run.stdout
+    assert "Traceback" not in run.stderr
+
+
+def test_help_reads_well(tmp_path):
+    run = main("--help", cwd=tmp_path)
+    assert run.stdout.startswith("Trains an attribution-robust classifier.")
+    settings = [
+        f"--[no]{field.name}" if "bool" in str(field.type) else f"--{field.name}"
+        for field in dataclasses.fields(Preset)
+    ]
+    for flag in (
+        *settings,
+        "--objective",
+        "--schedule",
+        "--workdir",
+        "--[no]dry_run",
+        "--attack_ig_steps",
+    ):
+        assert flag in run.stdout

@@ -1,0 +1,131 @@
+"""Statistics of a report and its tables."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rar_tf.evaluation import Interval, load_report
+from rar_tf.evaluation.examples import ExamplesFile
+from rar_tf.evaluation.report import interval, summarize
+from rar_tf.papers import PUBLISHED
+from rar_tf.reporting import find_results, markdown, summary
+from tests.support.tiny_evaluation import report, row
+
+
+def saved(folder, *reports):
+    for number, part in enumerate(reports):
+        (folder / str(number)).mkdir(parents=True)
+        part.save(folder / str(number) / "report.json")
+    return f"{folder}/*"
+
+
+def test_interval_of_a_normal_sample_is_that_of_the_normal_law():
+    values = np.random.default_rng(0).standard_normal(400)
+    found = interval(values, np.ones(400))
+    assert found.mean == pytest.approx(values.mean()) and found.median == np.median(values)
+    half = 1.96 * values.std() / 20
+    np.testing.assert_allclose(
+        [found.low, found.high], [values.mean() - half, values.mean() + half], atol=0.02
+    )
+    assert interval(values, np.ones(400)) == found
+
+
+def test_interval_without_candidates_and_with_nan():
+    values, candidate = np.array([0.2, 1.0, np.nan, 0.4]), np.array([1, 0, 1, 1], bool)
+    found = interval(values, candidate)
+    assert found.mean == pytest.approx(1.6 / 3) and found.median == 0.4
+    assert found.mean_with_candidate == pytest.approx(0.3)
+    assert interval(np.array([0.5, 0.5]), np.ones(2)) == Interval(0.5, 0.5, 0.5, 0.5, 0.5)
+    assert interval(np.array([np.nan]), np.ones(1)) == Interval(*[None] * 5)
+    assert interval(np.array([1.0]), np.zeros(1)).mean_with_candidate is None
+
+
+def test_summary_of_rows_by_hand():
+    rows = [
+        row(0, 0.2),
+        row(4, 1.0, candidate=0, constant=1, completeness_error=0.75),
+        row(7, float("nan"), undefined=1),
+    ]
+    found = summarize(rows, misclassified=2)
+    assert found["counts"] == {
+        "attacked": 3,
+        "misclassified": 2,
+        "no_candidate": 1,
+        "undefined": 1,
+        "constant": 1,
+    }
+    assert found["metrics"]["kendall"].mean == pytest.approx(0.6)
+    assert found["completeness"]["mean_error"] == pytest.approx(1.25 / 3)
+    assert found["completeness"]["mean_output_change"] == 2
+    assert found["images_per_second"] == pytest.approx(2)
+
+
+def test_json_comes_back_and_holds_no_nan(tmp_path):
+    before = report("natural")
+    before.save(tmp_path / "report.json")
+    assert load_report(tmp_path / "report.json") == before
+    odd = report("natural", completeness={"mean_error": float("nan")})
+    assert json.loads(odd.to_json())["completeness"]["mean_error"] is None
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(ValueError, match="must be a report.json of rar_tf. Received: KeyError"):
+        load_report(tmp_path / "report.json")
+
+
+def test_no_image_right_leaves_no_figure(tmp_path):
+    empty = report("natural", kendalls=())
+    assert empty.metrics["kendall"].mean is None and empty.counts["attacked"] == 0
+    assert "attacked 0, misclassified 3" in summary(empty)
+    assert "| natural | 0 | 90.86 |" in markdown(find_results(saved(tmp_path, empty)))
+
+
+def test_table_stands_beside_the_published_values(tmp_path):
+    pattern = saved(
+        tmp_path,
+        report("natural"),
+        report("natural", "original", (0.1, 0.3, 0.5)),
+        report("natural", "strongest", (0.1,)),
+    )
+    lines = markdown(find_results(pattern)).splitlines()
+    natural = next(line for line in lines if line.startswith("| natural"))
+    cells = [cell.strip() for cell in natural.split("|")[1:-1]]
+    assert cells[:5] == ["natural", "2", "90.86", "0.01", ""]
+    assert cells[5:7] == ["20.00 [10.00, 30.00]", "0.4000 [0.2000, 0.6000]"]
+    assert cells[7:11] == ["90.86", "0.01", "39.01", ".4610"]
+    assert cells[11].startswith("15.00 [") and cells[11].endswith("(n=3)")
+    assert cells[13:] == ["5.00 [5.00, 5.00]", "0.1000 [0.1000, 0.1000]"]
+    madry = next(line for line in lines if line.startswith("| madry"))
+    assert [cell.strip() for cell in madry.split("|")[1:9]] == ["madry", *[""] * 6, "85.73"]
+
+
+def test_the_paper_s_attack_stands_beside_default_on_the_same_images(tmp_path):
+    found = {"default": (0.2, 0.6, 0.7), "original": (0.3, 0.5)}
+    for attack, kendalls in found.items():
+        saved(tmp_path / attack, report("natural", attack, kendalls))
+        file = ExamplesFile(tmp_path / attack / "0" / "examples.csv")
+        file.append([row(i, kendall) for i, kendall in enumerate(kendalls)])
+    line = markdown(find_results(f"{tmp_path}/*/*")).splitlines()[4]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[5].startswith("25.00") and cells[6].startswith("0.5000")
+    assert cells[11].endswith("(n=2, default 20.00)") and cells[12].endswith("(default 0.4000)")
+
+
+def test_published_values_are_complete():
+    rar = [key for key in PUBLISHED if key[0] == "rar"]
+    assert len(rar) == 16 and len(PUBLISHED) - len(rar) == 24
+    assert PUBLISHED["rar", "oxford_flowers17", "ig_norm"] == ("85.29", "24.26", "64.68", ".7591")
+    assert PUBLISHED["far", "cifar10", "natural"][3] == "-.02"
+
+
+def test_summary_text():
+    text = summary(report("natural"))
+    assert "natural accuracy: 0.9086 (10000 images)" in text
+    assert "kendall: 0.4000 [0.2000, 0.6000], median 0.4000" in text
+    assert "attack default: 2.000 images/s" in text
+
+
+def test_errors_of_results(tmp_path):
+    with pytest.raises(ValueError, match="results must match the report.json of finished"):
+        find_results(str(tmp_path / "nothing*"))
+    with pytest.raises(ValueError, match="one evaluation of natural by attack default on fashion"):
+        find_results(saved(tmp_path, report("natural"), report("natural", kendalls=(0.1,))))
