@@ -1,7 +1,7 @@
 # make train   trains on Fashion-MNIST with IG-NORM; the variables below change that
 # make test    lint, types and tests, as CI runs them
 # make venv    the environment alone, .venv
-# make lint | format | build-files | api | clean
+# make lint | format | api | clean
 
 DATASET ?= fashion_mnist
 OBJECTIVE ?= ig_norm
@@ -20,7 +20,7 @@ FLAGS = --dataset=$(DATASET) --objective=$(OBJECTIVE) \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test venv lint types format build-files api clean
+.PHONY: train test venv lint types format api clean
 
 train: $(READY)
 	@scripts/get_data.sh $(DATASET) $(ARGS)
@@ -41,9 +41,6 @@ types: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-
-build-files: $(READY)
-	$(BIN)/python scripts/gen_build.py
 
 api: $(READY)
 	$(BIN)/python -m scripts.gen_api

@@ -1,200 +1,148 @@
-"""The BUILD files against the tree: sources, labels and dependencies, read without Bazel.
+"""The BUILD files against the sources: their macros run in Python, without Bazel.
 
-Independent of scripts/gen_build.py, which writes them: everything is derived here from the files
-alone. After a failure, `make build-files` is the mend.
+A BUILD file is also Python: `exec`, with stand-ins for the rules, gives the targets that Bazel
+would define.
 """
 
 import ast
-import dataclasses
-import functools
+import graphlib
 import pathlib
 import re
 import subprocess
 import sys
-
-import pytest
+import tomllib
+import types
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ("rar_tf", "cli", "train", "eval", "tests", "benchmarks", "examples", "scripts")
-RULES = {"py_library", "py_binary", "py_test"}
-IMPORTED_AS = {"absl": "absl_py", "PIL": "pillow"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """One call of a rule in a BUILD file."""
-
-    kind: str
-    label: str
-    package: str
-    attributes: dict
+MACROS = (ROOT / "build_defs" / "folders.bzl").read_text(encoding="utf-8")
+# Distributions that are not imported by their own name.
+DISTRIBUTIONS = {"PIL": "pillow", "absl": "absl_py", "tensorflow_serving": "tensorflow_serving_api"}
+PROGRAM = re.compile(r"[\"'](\w+)\.(\w+)[\"']")
 
 
 def absolute(label: str, package: str) -> str:
-    """`label` as written in `package`, as //package:name; labels of other repositories as is."""
-    if label.startswith("@"):
-        return label
+    """The label as //package:name; labels of distributions stay as they are."""
     if label.startswith("//"):
-        return label if ":" in label else f"{label}:{label.rsplit('/', 1)[-1]}"
-    return f"//{package}:{label.removeprefix(':')}"
+        return label if ":" in label else f"{label}:{label.rpartition('/')[2]}"
+    return label if label.startswith("@") else f"//{package}:{label.removeprefix(':')}"
 
 
-@functools.cache
-def tree() -> frozenset[str]:
-    """What git tracks or would track: paths relative to the checkout."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+def load_build_file(folder: pathlib.Path, targets: dict[str, dict]) -> dict:
+    """Adds the folder's targets by label, `srcs`, `data` and `deps` absolute; returns the names."""
+    package = "" if folder == ROOT else str(folder.relative_to(ROOT))
+
+    def glob(include, exclude=(), **_):
+        excluded = {path for pattern in exclude for path in folder.glob(pattern)}
+        paths = {path for pattern in include for path in folder.glob(pattern)} - excluded
+        return sorted(str(path.relative_to(folder)) for path in paths if path.is_file())
+
+    def rule(name, **attributes):
+        for key in ("srcs", "data", "deps"):
+            attributes[key] = [absolute(label, package) for label in attributes.get(key, [])]
+        label = absolute(name, package)
+        assert label not in targets, f"{label} is defined twice"
+        targets[label] = attributes
+
+    native = types.SimpleNamespace(glob=glob, package_name=lambda: package)
+    names = {"glob": glob, "native": native, "exports_files": lambda files: None}
+    names |= dict.fromkeys(("load", "package"), lambda *_, **__: None)
+    names |= dict.fromkeys(("filegroup", "py_binary", "py_library", "py_test"), rule)
+    exec(MACROS, names)
+    exec((folder / "BUILD").read_text(encoding="utf-8"), names)
+    return names
+
+
+def tracked(pattern: str) -> list[pathlib.Path]:
+    """Files that git tracks, or would if they were added."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", pattern]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return frozenset(path for path in output.split("\0") if path and (ROOT / path).is_file())
+    return [ROOT / name for name in output.split("\0") if name and (ROOT / name).is_file()]
 
 
-def python_sources() -> set[str]:
-    return {path for path in tree() if path.endswith(".py") and path.split("/")[0] in FOLDERS}
+TARGETS: dict[str, dict] = {}
+NAMES = [load_build_file(path.parent, TARGETS) for path in tracked("*BUILD")]
+ROOMS = [label for label in TARGETS if re.fullmatch(r"//rar_tf/(\w+):\1", label)]
+PINS = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
 
 
-def build_files() -> list[str]:
-    return sorted(path for path in tree() if pathlib.PurePosixPath(path).name == "BUILD")
+def path_of(label: str) -> pathlib.Path:
+    return ROOT / label.removeprefix("//").replace(":", "/").removeprefix("/")
 
 
-def calls(build_file: str) -> list[ast.Call]:
-    """The statements of a BUILD file; Starlark's calls are also Python's."""
-    module = ast.parse((ROOT / build_file).read_text(encoding="utf-8"), build_file)
-    values = [node.value for node in module.body if isinstance(node, ast.Expr)]
-    assert len(values) == len(module.body), f"{build_file} holds more than calls"
-    assert all(isinstance(value, ast.Call) for value in values), build_file
-    return values
+def closure(label: str) -> set[str]:
+    """The label and everything it depends on."""
+    labels: set[str] = set()
+    waiting = [label]
+    while waiting:
+        if (current := waiting.pop()) not in labels:
+            labels.add(current)
+            waiting += TARGETS.get(current, {}).get("deps", [])
+    return labels
 
 
-@functools.cache
-def rules() -> tuple[Rule, ...]:
-    found = []
-    for build_file in build_files():
-        package = build_file.removesuffix("BUILD").removesuffix("/")
-        for call in calls(build_file):
-            if call.func.id not in RULES:
-                assert call.func.id in {"load", "package", "exports_files"}, call.func.id
-                continue
-            # literal_eval takes no glob() and no variable: lists are explicit.
-            attributes = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-            label = f"//{package}:{attributes['name']}"
-            found.append(Rule(call.func.id, label, package, attributes))
-    return tuple(found)
-
-
-def sources(rule: Rule) -> list[str]:
-    return [f"{rule.package}/{source}" for source in rule.attributes.get("srcs", [])]
-
-
-def owners() -> dict[str, str]:
-    return {source: rule.label for rule in rules() for source in sources(rule)}
-
-
-def dependencies(rule: Rule) -> set[str]:
-    return {absolute(label, rule.package) for label in rule.attributes.get("deps", [])}
-
-
-def pins() -> set[str]:
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    return {re.sub(r"[-.]", "_", name).lower() for name in re.findall(r"(?m)^([\w.-]+)==", text)}
-
-
-def label_of(module: str) -> str | None:
-    """The label that a dotted import needs; None for the standard library."""
-    first = module.split(".")[0]
-    if first in FOLDERS:
-        path = module.replace(".", "/")
-        while path:
-            for source in (f"{path}.py", f"{path}/__init__.py"):
-                if source in owners():
-                    return owners()[source]
-            path = path.rpartition("/")[0]
-        raise AssertionError(f"{module} is in no target")
-    if first in sys.stdlib_module_names:
+def library_of(module: str) -> str | None:
+    """The label that an import needs; None for the standard library."""
+    parts = module.split(".")
+    if parts[0] in sys.stdlib_module_names:
         return None
-    return f"@pypi//{IMPORTED_AS.get(first, first.lower())}"
+    if not (ROOT / parts[0]).is_dir():
+        return f"@pypi//{DISTRIBUTIONS.get(parts[0], parts[0])}"
+    while not ((path := ROOT.joinpath(*parts)) / "BUILD").is_file():
+        parts.pop()
+    label = absolute(f"//{path.relative_to(ROOT)}", "")
+    return "//rar_tf:base" if label == "//rar_tf:rar_tf" else label
 
 
-def needed(source: str, is_test: bool) -> set[str]:
-    """Labels that a source needs: its imports; for a test also pytest, conftests and programs."""
-    labels: set[str | None] = set()
-    for node in ast.walk(ast.parse((ROOT / source).read_text(encoding="utf-8"), source)):
-        if isinstance(node, ast.Import):
-            labels |= {label_of(alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            labels |= {label_of(f"{node.module}.{alias.name}") for alias in node.names}
-        elif is_test and isinstance(node, ast.Constant) and isinstance(node.value, str):
-            program = node.value
-            labels |= {owners().get(program), owners().get(program.replace(".", "/") + ".py")}
-    if is_test:
-        labels.add("@pypi//pytest")
-        folders = pathlib.PurePosixPath(source).parents
-        labels |= {owners().get(f"{folder}/conftest.py") for folder in folders}
-    return {label for label in labels if label}
+def needed(label: str, *, programs: bool) -> set[str]:
+    """Labels that a target's sources import or, with `programs`, start as `python -m MODULE`."""
+    modules: set[str] = set()
+    for path in (path_of(source) for source in TARGETS[label]["srcs"] if source.endswith(".py")):
+        text = path.read_text(encoding="utf-8")
+        if programs:
+            pairs = PROGRAM.findall(text)
+            modules |= {f"{a}.{b}" for a, b in pairs if (ROOT / a / f"{b}.py").is_file()}
+        for node in ast.walk(ast.parse(text, str(path))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {library for library in map(library_of, modules) if library}
 
 
-def test_every_source_is_in_exactly_one_target():
-    listed = [source for rule in rules() for source in sources(rule)]
-    assert sorted(listed) == sorted(set(listed)), "listed twice"
-    assert set(listed) == python_sources(), "run `make build-files`"
+def test_every_source_is_in_a_target():
+    covered = {path_of(source) for target in TARGETS.values() for source in target["srcs"]}
+    assert not set(tracked("*.py")) - covered
 
 
-def test_labels_are_unique():
-    labels = [rule.label for rule in rules()]
-    assert sorted(labels) == sorted(set(labels))
+def test_every_label_resolves():
+    for label, target in TARGETS.items():
+        for other in target["srcs"] + target["data"]:
+            assert other in TARGETS or path_of(other).is_file(), (label, other)
+        assert not {d for d in target["deps"] if d[0] != "@"} - TARGETS.keys(), label
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.label)
-def test_dependencies_are_the_imports(rule):
-    is_test = rule.kind == "py_test"
-    expected = set().union(*(needed(source, is_test) for source in sources(rule))) - {rule.label}
-    assert dependencies(rule) == expected, "run `make build-files`"
+def test_dependencies_hold_every_import():
+    # rar_tf/__init__.py imports a room when it is first used.
+    for label in TARGETS.keys() - {"//rar_tf:base"}:
+        missing = needed(label, programs=True) - closure(label)
+        assert not missing, (label, missing)
 
 
-def test_every_dependency_exists():
-    known = {rule.label for rule in rules()} | {f"@pypi//{name}" for name in pins()}
-    missing = {rule.label: dependencies(rule) - known for rule in rules()}
-    assert not {label: labels for label, labels in missing.items() if labels}
+def test_rooms_depend_on_what_they_import_and_nothing_else():
+    for room in ROOMS:
+        dependencies = {label for label in TARGETS[room]["deps"] if label[0] != "@"}
+        imported = {label for label in needed(room, programs=False) if label[0] != "@"}
+        assert dependencies == imported - {room} | {"//rar_tf:base"}, room
 
 
 def test_dependencies_have_no_cycle():
-    waiting = {rule.label: {d for d in dependencies(rule) if d[0] != "@"} for rule in rules()}
-    while free := {label for label, labels in waiting.items() if not labels}:
-        waiting = {label: labels - free for label, labels in waiting.items() if label not in free}
-    assert not waiting
+    graphlib.TopologicalSorter({label: t["deps"] for label, t in TARGETS.items()}).prepare()
 
 
-def test_libraries_do_not_depend_on_tests():
-    tests = {rule.label for rule in rules() if rule.package.split("/")[0] == "tests"}
-    for rule in rules():
-        if rule.label not in tests:
-            assert not dependencies(rule) & tests, rule.label
-
-
-def test_data_and_arguments_exist():
-    exported = {
-        f"//:{name}"
-        for call in calls("BUILD")
-        for arg in call.args
-        for name in ast.literal_eval(arg)
-    }
-    for rule in rules():
-        for item in rule.attributes.get("data", []):
-            assert item in exported or f"{rule.package}/{item}" in tree(), (rule.label, item)
-        assert rule.attributes.get("args", []) == (sources(rule) if rule.kind == "py_test" else [])
-
-
-def test_labels_stay_inside_their_package():
-    packages = {file.removesuffix("/BUILD") for file in build_files()}
-    for rule in rules():
-        attributes = rule.attributes
-        for item in attributes.get("srcs", []) + attributes.get("data", []):
-            if not item.startswith("//"):
-                folders = pathlib.PurePosixPath(f"{rule.package}/{item}").parents
-                nearest = next(str(folder) for folder in folders if str(folder) in packages)
-                assert nearest == rule.package, (rule.label, item)
-
-
-def test_module_takes_the_pins_of_requirements():
-    text = (ROOT / "MODULE.bazel").read_text(encoding="utf-8")
-    assert 'hub_name = "pypi"' in text
-    assert 'requirements_lock = "//:requirements.txt"' in text
-    assert "requirements.txt" in {ast.literal_eval(a)[-1] for c in calls("BUILD") for a in c.args}
+def test_distributions_are_those_of_requirements_and_pyproject():
+    distributions = {label for target in TARGETS.values() for label in target["deps"]}
+    pins = {f"@pypi//{re.sub('[-.]', '_', name).lower()}" for name in PINS}
+    assert not {label for label in distributions if label[0] == "@"} - pins
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in project["dependencies"]}
+    assert {f"@pypi//{name}" for name in names} == set(NAMES[0]["RUNTIME"])
