@@ -12,15 +12,8 @@ from rar_tf.models import ARCHITECTURES
 from rar_tf.naming import CUSTOM
 from rar_tf.objective import OBJECTIVES, settings
 from rar_tf.presets import SCHEDULES, Preset, resolve
-from rar_tf.presets.parts import (
-    ATTACK,
-    OPTIMIZATION,
-    PARTS,
-    VALIDATION,
-    WHAT,
-    flat_fields,
-    kinds_of,
-)
+from rar_tf.presets.part import ATTACK, OPTIMIZATION, VALIDATION, WHAT, flat_fields, kinds_of
+from rar_tf.presets.parts import PARTS
 from rar_tf.presets.preset import shared_settings
 
 _DATASETS = f"One of {', '.join((*datasets.names(), *datasets.CUSTOM))}."

@@ -8,6 +8,7 @@ from typing import Any
 from rar_tf.checks import check_count
 from rar_tf.naming import check_name, is_custom
 from rar_tf.objective import OBJECTIVES, settings
+from rar_tf.presets.part import Part, flat_fields
 from rar_tf.presets.parts import (
     ATTACKS,
     PARTS,
@@ -16,9 +17,7 @@ from rar_tf.presets.parts import (
     ModelSettings,
     ObjectiveSettings,
     OptimizerSettings,
-    Part,
     ValidationSettings,
-    flat_fields,
 )
 
 # Settings by the names that files of earlier versions give them.
