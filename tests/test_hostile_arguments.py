@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rar_tf import attack, attribution, datasets, evaluation, objective, presets, serving, training
+from rar_tf import attack, attribution, datasets, evaluation, objective, presets, training
 
 # Ours, or that of Keras about images that a layer does not take.
 SENTENCE = re.compile(
@@ -153,7 +153,7 @@ def test_threats_and_attacks(norm, number, steps, size, other):
     answers(attack.LpBall, "inf", 0.1, bounds=(size, other))
     ball = attack.LpBall("inf", 0.1)
     answers(attack.Attack, ball, steps, size)
-    answers(attack.Explainer, norm, steps)
+    answers(attribution.Explainer, norm, steps)
     answers(attack.Ifia, ball, steps, score=norm, steps=steps, step_size=size)
 
 
@@ -169,7 +169,7 @@ def test_searches(classifier, x, y, k):
         assert np.isfinite(found).all()
 
     def ifia():
-        search = attack.Ifia(ball, k, steps=1, explainer=attack.Explainer(steps=1))
+        search = attack.Ifia(ball, k, steps=1, explainer=attribution.Explainer(steps=1))
         return search(classifier, x, y)
 
     answers(ifia)
@@ -212,7 +212,9 @@ PRESET_VALUES = st.one_of(counts, sizes, names)
     objective=st.sampled_from([*objective.OBJECTIVES, "no_such"]),
     schedule=st.sampled_from(["fast", "paper", "slow"]),
     overrides=st.dictionaries(
-        st.sampled_from([field for field in training.Preset.__dataclass_fields__][5:]),
+        st.sampled_from(
+            sorted(set(presets.setting_names()) - {"dataset", "objective", "schedule"})
+        ),
         PRESET_VALUES,
         max_size=3,
     ),
@@ -244,7 +246,7 @@ def test_evaluations(name, dataset, k, epsilon, steps):
     answers(evaluation.protocol, name, dataset, (8, 8, 1))
     answers(evaluation.protocol, "rar", "mnist", (28, 28, 1), k=k, epsilon=epsilon)
     answers(evaluation.Pgd, steps, epsilon, restarts=k)
-    answers(serving.Explainer, steps, "midpoint", k, k)
+    answers(attribution.Explainer, "integrated_gradients", steps, name, epsilon)
     answers(datasets.load, f"{name}:{dataset}", seed=0)
 
 

@@ -1,6 +1,5 @@
 """Names of settings, and code of the user's own named "module:function"."""
 
-import json
 import re
 import sys
 
@@ -8,8 +7,9 @@ import numpy as np
 import pytest
 
 from rar_tf import datasets, models, naming
-from rar_tf.objective import OBJECTIVES, constructor, own_settings
-from rar_tf.presets import resolve
+from rar_tf.attack import TransportPenalty
+from rar_tf.objective import construct, settings
+from rar_tf.presets import Preset, resolve
 
 SOURCE = '''
 import keras
@@ -24,6 +24,7 @@ def scaled(weight=0.5, *, ig_steps=4, power=2.0, size=sizes.l1, layer=None):
     return ig_norm(weight * power, size=size, ig_steps=ig_steps)
 
 def unattacked(): return Objective(threat=None)
+def moved(weight=1.0): return Objective("clean", lambda c, b, x: x[:, 0, 0, 0], weight, threat="transport")
 def needs(weight, ig_steps): return ig_norm(weight)
 def nothing(weight=1.0): return None
 def fails(): return 1 / 0
@@ -71,29 +72,24 @@ def mine(tmp_path, monkeypatch):
         ("broken:anything", r"importing failed: ModuleNotFoundError: No module named "
          r"'no_such_thing' \(.*broken\.py, line 1\)"),
         ("halting:anything", r"importing failed: RuntimeError: on purpose \(.*halting\.py, line 1"),
-        ("own_code:needs", r"must have defaults\. Received: weight, ig_steps without"),
     ],
 )  # fmt: skip
 def test_messages_name_what_was_meant(name, message):
     with pytest.raises(ValueError, match=message):
-        constructor(name)
+        settings(name)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("own_code:nothing", r"must return a rar_tf Objective\. Received: NoneType"),
+        ("own_code:needs", r"weight must be given for objective=own_code:needs\. Received: None"),
         ("own_code:fails", r"failed: ZeroDivisionError: division by zero \(.*own_code\.py, line 1"),
     ],
 )
 def test_messages_of_functions_that_do_not_do(name, message):
     with pytest.raises(ValueError, match=message):
-        constructor(name)()
-
-
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_names_of_the_catalogue_are_its_constructors(name):
-    assert constructor(name) is OBJECTIVES[name] and not naming.is_custom(name)
+        construct(name, {})
 
 
 @pytest.mark.parametrize("name", ["a:b", "package.module:name", "_a.b2:C"])
@@ -108,50 +104,46 @@ def test_names_that_are_not_own(name):
     assert not naming.is_custom(name)
 
 
-def test_settings_of_an_own_objective_are_its_plain_arguments():
-    assert own_settings("own_code:scaled") == {
+def test_settings_of_a_custom_objective_are_its_plain_arguments():
+    found = settings("own_code:scaled")
+    assert {name: setting.default for name, setting in found.items()} == {
         "weight": 0.5, "ig_steps": 4, "power": 2.0, "layer": None
     }  # fmt: skip
+    assert found["power"].kinds == (float,) and found["layer"].kinds == ()
 
 
-def test_preset_of_an_own_objective():
+def test_preset_of_a_custom_objective():
     preset = resolve("fashion_mnist", "own_code:scaled")
-    assert (
-        preset.objective.values["weight"],
-        preset.objective.values["ig_steps"],
-        preset.options,
-    ) == (0.5, 4, {"power": 2.0})
-    other = resolve("fashion_mnist", "loss_output")  # the same ball and search
-    for name in ("norm", "epsilon", "attack_steps", "attack_step_size"):
-        assert getattr(preset, name) == getattr(other, name) is not None
-    assert (
-        preset.model.init_from == "natural" and preset.objective.values["attack_ig_steps"] is None
-    )
-    assert json.loads(preset.to_json())["objective"] == "own_code:scaled"
+    flat = preset.to_flat()
+    assert (flat["weight"], flat["ig_steps"], flat["options"]) == (0.5, 4, {"power": 2.0})
+    assert preset.attack == resolve("fashion_mnist", "loss_output").attack
+    assert flat["init_from"] == "natural" and "attack_ig_steps" not in flat
+    assert flat["objective"] == "own_code:scaled"
+    assert Preset.from_flat(flat) == preset
     changed = resolve("mine", "own_code:scaled", weight=2.0, options={"power": 3}, layer="a")
-    assert (changed.weight, changed.layer, changed.options) == (2.0, "a", {"power": 3})
-    assert changed.epsilon == 8 / 255
-    transport = resolve("mine", "own_code:scaled", gamma=2.0)
-    assert transport.gamma == 2.0
+    assert changed.objective.values == {"weight": 2.0, "ig_steps": 4, "power": 3, "layer": "a"}
+    assert changed.attack.epsilon == 8 / 255
+    assert changed.objective.build().weight == 6.0
 
 
-def test_preset_of_an_own_objective_without_an_attack():
-    preset = resolve("mine", "own_code:unattacked")
-    assert preset.attack.steps is None and preset.attack.epsilon is None and preset.options is None
+def test_the_threat_of_a_custom_objective_is_its_own():
+    assert resolve("mine", "own_code:unattacked").attack is None
+    transport = resolve("mine", "own_code:moved", gamma=2.0)
+    assert transport.attack.threat() == TransportPenalty(2.0)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"attack_ig_steps": 2}, r"attack_ig_steps does not apply to objective=own_code:scaled"),
-        ({"options": {"powr": 1.0}}, r"option must be one of power, the further settings of "
+        ({"gamma": 2.0}, r"gamma does not apply to objective=own_code:scaled"),
+        ({"options": {"powr": 1.0}}, r"option must be one of .*power.*, the settings of "
          r"own_code:scaled\. Received: option='powr'\. Did you mean 'power'\?"),
-        ({"options": {"power": "two"}}, r"option power must be a float, as its default 2\.0\. "
-         r"Received: power='two'"),
+        ({"options": {"power": "two"}}, r"power must be of type float\. Received: power='two'"),
         ({"schedule": "paper"}, r"objective must be one of .* for --schedule=paper"),
     ],
 )  # fmt: skip
-def test_messages_about_settings_of_an_own_objective(settings, message):
+def test_messages_about_settings_of_a_custom_objective(settings, message):
     with pytest.raises(ValueError, match=message):
         resolve("mnist", "own_code:scaled", **settings)
 

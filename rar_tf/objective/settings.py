@@ -57,7 +57,8 @@ def settings_of(constructor: Callable) -> dict[str, Setting]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             continue
         kinds = _plain_kinds(hints.get(name), parameter.default)
-        if kinds or (parameter.default is None and name not in hints):
+        unknown = name not in hints and parameter.default in (None, _REQUIRED)
+        if kinds or unknown:
             found[name] = Setting(name, kinds, parameter.default, texts.get(name, ""))
     return found
 

@@ -42,7 +42,10 @@ def resolve(
     values = SCHEDULES[schedule](dataset, objective) | names
     values = {name: value for name, value in values.items() if value is not None}
     overrides = {name: value for name, value in overrides.items() if value is not None}
-    for name in overrides.get("options", {}):
+    options = overrides.get("options", {})
+    if not isinstance(options, dict):
+        raise ValueError(f"options must be settings by name. Received: options={options!r}")
+    for name in options:
         check_name("option", name, known, f", the settings of {objective}")
     _check_applicable(values, overrides)
     changed = {**values, **overrides}

@@ -9,10 +9,10 @@ import tensorflow as tf
 from PIL import Image
 
 from examples import own_images, own_objective, steadiness_gate
-from rar_tf.attribution import integrated_gradients, label_loss
+from rar_tf.attribution import Explainer, integrated_gradients, label_loss
 from rar_tf.objective import Batch
 from rar_tf.presets import resolve
-from rar_tf.serving import Explainer, export
+from rar_tf.serving import export
 from tests.support import oracles
 from tests.support.tiny_evaluation import own_data, own_model
 

@@ -133,7 +133,9 @@ def test_what_the_attack_prepares_changes_no_score():
     model = relu_network()
     for objective in (aat(ig_steps=3, attack_ig_steps=3), igr(ig_steps=3, attack_ig_steps=3)):
         term = objective.term(model, BATCH, tf.constant(X_ADV))
-        search = objective.search(model, objective.prepare(model, BATCH), tf.constant(X_ADV))
+        search = objective.attack_term(
+            model, objective.before_attack(model, BATCH), tf.constant(X_ADV)
+        )
         np.testing.assert_allclose(search, term, atol=1e-6)
 
 

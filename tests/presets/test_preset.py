@@ -1,6 +1,5 @@
 """Presets: the original's table, overrides, what applies, errors, and one check over all."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -30,7 +29,7 @@ def test_every_preset_builds_and_round_trips_through_json(dataset, objective, sc
     layer = "somewhere" if objective == "layer_ig_norm" else None
     preset = resolve(dataset, objective, schedule, layer=layer)
     built = preset.objective.build()
-    assert built.weight == (preset.objective.values["weight"] or 0.0)
+    assert built.weight == preset.objective.values.get("weight", 0.0)
     attack = preset.attack and preset.attack.build()
     assert (attack is not None) == built.attacked
     if attack and objective != "distributional":
@@ -54,9 +53,9 @@ def test_paper_values_of_fashion_mnist():
     ) == (50, 10, "right")
     assert (
         preset.objective.values["weight"],
-        resolve("fashion_mnist", "ig_sum_norm", "paper").weight,
+        resolve("fashion_mnist", "ig_sum_norm", "paper").objective.values["weight"],
     ) == (1.0, 0.1)
-    assert resolve("fashion_mnist", "natural", "paper").max_steps == 25_000
+    assert resolve("fashion_mnist", "natural", "paper").optimizer.max_steps == 25_000
     assert (preset.optimizer.adam_epsilon, preset.model.init_from) == (1e-8, "scratch")
 
 
@@ -82,10 +81,14 @@ def test_fast_natural_models_are_those_that_others_start_from():
     for dataset in PAPER_DATASETS:
         natural = resolve(dataset, "natural")
         preset = resolve(dataset, "ig_norm")
-        assert natural_start(preset) == natural and natural.natural_steps is None
-        slow = natural.architecture != "small_cnn"  # in bfloat16
-        assert natural.precision == ("float32" if slow else "mixed_bfloat16")
-    assert resolve("gtsrb", "natural").batch_size == 32 < resolve("gtsrb", "madry").batch_size
+        assert natural_start(preset) == natural and natural.model.natural_steps is None
+        slow = natural.model.architecture != "small_cnn"  # in bfloat16
+        assert natural.optimizer.precision == ("float32" if slow else "mixed_bfloat16")
+    assert (
+        resolve("gtsrb", "natural").optimizer.batch_size
+        == 32
+        < resolve("gtsrb", "madry").optimizer.batch_size
+    )
 
 
 def _scales(preset):
@@ -106,14 +109,17 @@ def test_the_scales_of_fast_initial_kernels_follow_the_architecture():
 
 def test_an_initializer_is_taken_as_it_is():
     own = resolve("mnist", "ig_norm", initializer="own")
-    assert (own.initializer, *_scales(own)) == (None, None, None)
+    assert (own.model.initializer, *_scales(own)) == (None, None, None)
     other = resolve("mnist", "aat", initializer="HU")
-    assert (other.initializer, *_scales(other)) == ("HU", None, None)
+    assert (other.model.initializer, *_scales(other)) == ("HU", None, None)
     scaled = resolve("mnist", "aat", initializer="HU", init_scale=0.3)
     assert _scales(scaled) == (0.3, None)
     for preset in (own, other, scaled):
         start = natural_start(preset)
-        assert (start.initializer, *_scales(start)) == (preset.model.initializer, *_scales(preset))
+        assert (start.model.initializer, *_scales(start)) == (
+            preset.model.initializer,
+            *_scales(preset),
+        )
 
 
 def test_initial_kernels_are_scaled_and_biases_are_not():
@@ -137,7 +143,7 @@ def test_paper_values_of_far():
     ) == (1.0, 1e-4, 50)
     assert (preset.attack.steps, preset.model.init_from) == (7, "natural")
     assert preset.attack.step_size == pytest.approx(1.2 / 7 * 0.1)
-    assert resolve("gtsrb", "adv_aat", "paper").weight == 0.2
+    assert resolve("gtsrb", "adv_aat", "paper").objective.values["weight"] == 0.2
 
 
 def test_warmup_and_cosine_reach_their_peak_and_zero():
@@ -224,9 +230,11 @@ def test_a_schedule_that_the_preset_does_not_have():
     rates = [float(build.learning_rate(preset)(step)) for step in (0, 15, 25)]
     assert rates == pytest.approx([1e-4, 1e-3, 5e-4])
     with pytest.raises(ValueError, match="lr_factors must have one value more.*lr_factors=.1.0,"):
-        build.learning_rate(dataclasses.replace(preset, lr_factors=(1.0,)))
+        preset.replace(lr_factors=(1.0,))
     with pytest.raises(ValueError, match="lr_boundaries must be given.*Received: None"):
-        build.learning_rate(resolve("fashion_mnist", "natural", lr_schedule="piecewise"))
+        resolve("fashion_mnist", "natural", lr_schedule="piecewise")
+    with pytest.raises(ValueError, match="lr_boundaries must be >= 1 and ascending"):
+        preset.replace(lr_boundaries=(20, 10))
 
 
 def test_values_that_the_parts_themselves_refuse():

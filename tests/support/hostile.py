@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
-ROOT = pathlib.Path(__file__).parent
+ROOT = pathlib.Path(__file__).parents[1]
 _URL = "https://example.org/archive"
 # What each of our errors has: what was expected, and what came or what to do.
 SENTENCE = re.compile(r"Received: |could be read|is not a preset|cannot be used|holds a run with")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rar_tf.models import small_cnn
 
-TESTS = pathlib.Path(__file__).parent
+TESTS = pathlib.Path(__file__).parents[1]
 FASHION_SAMPLE = TESTS / "testdata" / "fashion_mnist_sample.npz"
 
 

@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import NamedTuple
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 _NAMESPACE = ("unshare", "--mount", "--map-root-user")
 
 
@@ -150,7 +150,7 @@ def serve():
     os.dup2(2, 1)  # what imports print is no answer
 
     import rar_tf.evaluation  # noqa: F401  What every child needs.
-    import rar_tf.training  # noqa: F401
+    import rar_tf.runs  # noqa: F401
 
     server = _Server()
     for line in sys.stdin:
