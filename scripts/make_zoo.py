@@ -20,7 +20,7 @@ from absl import app, flags
 from rar_tf import evaluation
 from rar_tf.environment import hardware
 from rar_tf.models import load_classifier
-from rar_tf.presets import resolve
+from rar_tf.presets import Preset, resolve
 from rar_tf.runs import Workdir
 from rar_tf.serving import Provenance, model_card, zoo
 
@@ -37,13 +37,15 @@ flags.mark_flags_as_mutual_exclusive(["run", "report"])
 def command(preset: dict[str, Any]) -> str:
     """What trains a preset: `train.main` with the flags in which it differs from its schedule's."""
     names = ("dataset", "objective", "schedule", "seed")
-    plain = resolve(preset["dataset"], preset["objective"], preset["schedule"], seed=preset["seed"])
+    preset = json.loads(Preset.from_flat(preset).to_json())
+    plain = resolve(*(preset[name] for name in names[:3]), seed=preset["seed"])
     given = {name: preset[name] for name in names}
-    own = json.loads(json.dumps(dataclasses.asdict(plain)))
-    given |= {name: value for name, value in preset.items() if value != own[name]}
+    values = json.loads(plain.to_json())
+    given |= {name: value for name, value in preset.items() if value != values.get(name)}
+    given |= {name: None for name in values if name not in preset}
     scales = ("init_scale", "first_init_scale")
     if {"initializer", *scales} & set(given):
-        given |= {"initializer": preset["initializer"] or "own"}
+        given |= {"initializer": preset.get("initializer") or "own"}
         given |= {name: preset.get(name) for name in scales}
     given = {name: value for name, value in given.items() if value is not None}
     flat = {n: ",".join(map(str, v)) if isinstance(v, list) else v for n, v in given.items()}

@@ -18,11 +18,11 @@ from tests.support import tiny_run
 
 
 def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tmp_path):
-    preset = dataclasses.replace(
-        tiny_run.preset(), init_from="natural", natural_steps=2, max_steps=2, batch_size=6
+    preset = tiny_run.preset().replace(
+        init_from="natural", natural_steps=2, max_steps=2, batch_size=6
     )
     data = tiny_run.tiny_data()
-    large = dataclasses.replace(preset, batch_size=31)
+    large = preset.replace(batch_size=31)
     small = Workdir(tmp_path / "small")
     for refused in (lambda: train(large, small, data), lambda: estimate(large, data)):
         with pytest.raises(ValueError, match=r"batch_size must be <= 30.*=31; --batch_size sets"):
@@ -37,7 +37,7 @@ def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tm
     for a, b in zip(classifier.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(WorkdirError, match=r"weight: 0.7 -> 0.5"):
-        train(dataclasses.replace(preset, weight=0.5), workdir, data)
+        train(preset.replace(weight=0.5), workdir, data)
     # 128 of its own are more than there are.
     assert json.loads(workdir.natural.preset.read_text())["batch_size"] == 6
     natural = [row["step"] for row in read_metrics(workdir.natural.metrics)]
@@ -46,9 +46,7 @@ def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tm
 
 def test_model_file_loads_without_this_project(tmp_path):
     workdir = Workdir(tmp_path)
-    classifier = train(
-        dataclasses.replace(tiny_run.preset(), max_steps=1), workdir, tiny_run.tiny_data()
-    )
+    classifier = train(tiny_run.preset().replace(max_steps=1), workdir, tiny_run.tiny_data())
     x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
     np.save(tmp_path / "x.npy", x)
     code = (
@@ -61,8 +59,7 @@ def test_model_file_loads_without_this_project(tmp_path):
 
 
 def test_divergence_names_step_parts_and_the_last_good_checkpoint(tmp_path):
-    preset = dataclasses.replace(
-        tiny_run.preset(),
+    preset = tiny_run.preset().replace(
         learning_rate=1e30,
         lr_schedule="constant",
         checkpoint_every=1,
@@ -90,7 +87,7 @@ def test_missing_splits_and_unfit_start_models_are_named(tmp_path):
         ("junk.keras", "must be a complete .keras file"),
         ("none.keras", "must be a .keras file.*is not there"),
     ):
-        preset = dataclasses.replace(tiny_run.preset(), init_from=str(tmp_path / name))
+        preset = tiny_run.preset().replace(init_from=str(tmp_path / name))
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             train(preset, Workdir(tmp_path / f"run-{name}"), tiny_run.tiny_data())
 
@@ -105,8 +102,7 @@ def own_model(path, *, activation=None, probabilities=False):
 
 def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(tmp_path):
     own = own_model(tmp_path / "own.keras", activation="softmax")
-    preset = dataclasses.replace(
-        tiny_run.preset(),
+    preset = tiny_run.preset().replace(
         init_from=str(tmp_path / "own.keras"),
         learning_rate=1e-9,
         max_steps=1,
@@ -119,7 +115,7 @@ def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(
     kernel = built.get_weights()[0]
     assert float(sum(built.losses)) == pytest.approx(np.sum(kernel**2), rel=1e-5)
     own_model(tmp_path / "odd.keras", activation="softplus", probabilities=True)
-    preset = dataclasses.replace(preset, init_from=str(tmp_path / "odd.keras"))
+    preset = preset.replace(init_from=str(tmp_path / "odd.keras"))
     with pytest.raises(ValueError, match=r"must end in logits or a softmax layer.*odd\.keras"):
         train(preset, Workdir(tmp_path / "odd"), tiny_run.tiny_data())
     assert not (tmp_path / "odd").exists()
@@ -127,8 +123,7 @@ def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(
 
 def test_weight_decay_holds_after_a_natural_start_and_the_initializer_before_it(tmp_path):
     data = tiny_run.tiny_data()
-    preset = dataclasses.replace(
-        tiny_run.preset(),
+    preset = tiny_run.preset().replace(
         init_from="natural",
         natural_steps=1,
         max_steps=1,
@@ -156,7 +151,7 @@ def test_chunked_presets_train_to_the_same_weights():
     def weights(nodes_per_pass):
         from rar_tf.training import RobustModel
 
-        preset = dataclasses.replace(tiny_run.preset(), ig_steps=4, nodes_per_pass=nodes_per_pass)
+        preset = tiny_run.preset().replace(ig_steps=4, nodes_per_pass=nodes_per_pass)
         model = RobustModel(
             build.classifier(preset, 3, (8, 8, 1)),
             preset.objective.build(),

@@ -1,6 +1,5 @@
 """The run's folder: one preset each, whole files or none."""
 
-import dataclasses
 import errno
 import json
 import os
@@ -18,7 +17,7 @@ PRESET = resolve("fashion_mnist", "ig_norm")
 def test_claim_writes_the_preset_and_accepts_it_again(tmp_path):
     workdir = Workdir(tmp_path / "deep" / "run")
     workdir.claim(PRESET)
-    assert json.loads(workdir.preset.read_text())["epsilon"] == PRESET.epsilon
+    assert json.loads(workdir.preset.read_text())["epsilon"] == PRESET.attack.epsilon
     workdir.claim(PRESET)
 
 
@@ -29,7 +28,7 @@ def test_another_preset_is_refused_with_what_differs(tmp_path):
     with pytest.raises(
         WorkdirError, match=r"(?s)another preset.*seed: 0 -> 1.*batch_size: 128 -> 32"
     ):
-        workdir.claim(dataclasses.replace(PRESET, batch_size=32, seed=1))
+        workdir.claim(PRESET.replace(batch_size=32, seed=1))
     assert workdir.preset.read_text() == before
 
 

@@ -88,7 +88,7 @@ def test_a_report_is_read_from_its_file(tmp_path):
 
 def test_the_card_tells_people_everything(tmp_path):
     preset = resolve("fashion_mnist", "ig_norm")
-    known = Provenance(dataclasses.asdict(preset), None, report())
+    known = Provenance(preset.to_flat(), None, report())
     data = model_card(tiny.classifier(), "stripped_softmax", known)
     data |= card.endpoint_facts(Explainer(steps=9, rule="right"), 25, 8)
     card.write(data, tmp_path / "card.json", tmp_path / "MODEL_CARD.md")
@@ -99,7 +99,7 @@ def test_the_card_tells_people_everything(tmp_path):
         "Images 6x5x3, float32 in [0, 1] -> 4 classes; 308 parameters",
         "stripped_softmax",
         "Classes: 0 shirt, 1 bag.",
-        "baseline black, 9 steps, rule right",
+        "baseline 0 (0 is black), 9 steps, rule right",
         "| natural_accuracy | 0.308 | 0.2553 .. 0.3662 | 263 | fashion_mnist, test, protocol rar |",
         "| kendall | 0.6 | 0.58 .. 0.62 | 200 |",
         "## Intended use",

@@ -82,7 +82,7 @@ def answers(exported, given, tmp_path_factory):
     """Name of a call of the client -> its outputs; "found": what else it saw."""
     folder = tmp_path_factory.mktemp("answers")
     np.savez(folder / "inputs.npz", **given)
-    client = ROOT / "tests" / "serving" / "client.py"
+    client = ROOT / "tests" / "support" / "serving_client.py"
     done = subprocess.run(
         [sys.executable, "-I", client, exported, folder / "inputs.npz", folder],
         cwd=folder,

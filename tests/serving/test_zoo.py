@@ -84,7 +84,7 @@ def test_the_command_of_a_card_is_the_runs():
     preset = resolve("gtsrb", "ig_norm", seed=3, max_steps=50, image_size=(40, 32))
     assert command(json.loads(preset.to_json())) == (
         "python -m train.main --dataset=gtsrb --objective=ig_norm --schedule=fast --seed=3 "
-        "--max_steps=50 --image_size=40,32"
+        "--image_size=40,32 --max_steps=50"
     )
     own = resolve("mnist", "ig_norm", initializer="own")
     assert command(json.loads(own.to_json())).endswith("--seed=0 --initializer=own")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rar_tf.attack import LpBall
 from rar_tf.training.validation import Validator
 from tests.support import oracles
 
@@ -26,7 +27,7 @@ def test_the_worst_case_of_a_linear_model():
     x = random.uniform(0.2, 0.8, (40, 6)).astype("float32")  # no bound of the pixels binds
     y = random.integers(2, size=40)
     batches = tf.data.Dataset.from_tensor_slices((x.reshape(-1, 2, 3, 1), y.astype("int32")))
-    found = Validator(linear(weights), norm="inf", epsilon=EPSILON)(batches.batch(16))
+    found = Validator(linear(weights), LpBall("inf", EPSILON))(batches.batch(16))
     w = weights[:, 1] - weights[:, 0]
     margin = (2 * y - 1) * (x @ w)
     norm = oracles.theorem_3_value(w, x, y, EPSILON) - oracles.theorem_3_value(w, x, y, 0.0)
@@ -41,4 +42,4 @@ def test_no_images_are_told():
     classifier = linear(np.zeros((6, 2), "float32"))
     empty = tf.data.Dataset.from_tensor_slices((np.zeros((0, 2, 3, 1)), np.zeros(0, "int32")))
     with pytest.raises(ValueError, match="validation needs at least one image. Received: none"):
-        Validator(classifier, norm="inf", epsilon=EPSILON)(empty.batch(4))
+        Validator(classifier, LpBall("inf", EPSILON))(empty.batch(4))
