@@ -1,7 +1,10 @@
-"""What pushes an explanation: threat models, the search inside them, the attribution attack."""
+"""Threat models, the search inside them, and attacks on explanations."""
 
-from rar_tf.attack.ifia import ALGORITHMS, SCORES, SECOND_DERIVATIVES, AttackResult, Ifia
+from rar_tf.attack.ifia import ALGORITHMS, AttackResult, Ifia
+from rar_tf.attack.ifia_score import SCORES
+from rar_tf.attack.map_attack import MapAttack
 from rar_tf.attack.maximize import DECAYS, Attack, ScoreFn, StepSize, maximize
+from rar_tf.attack.networks import SECOND_DERIVATIVES, Networks
 from rar_tf.attack.threats import LpBall, Threat
 from rar_tf.attack.transport import TransportPenalty
 from rar_tf.attribution import normal_rows, uniform_rows
@@ -15,6 +18,8 @@ __all__ = [
     "AttackResult",
     "Ifia",
     "LpBall",
+    "MapAttack",
+    "Networks",
     "ScoreFn",
     "StepSize",
     "Threat",

@@ -1,31 +1,25 @@
 """IFIA, the attribution attack: another map for the same prediction  [GAZ17; RAR; FAR]."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from rar_tf.attack import scores as map_scores
-from rar_tf.attack.label import margin, predicts
+from rar_tf.attack.ifia_score import SCORES, AttackInputs, IfiaScore, IfiaSelection, Score, moved
+from rar_tf.attack.label import predicts
 from rar_tf.attack.maximize import DECAYS, decaying, maximize
+from rar_tf.attack.networks import SECOND_DERIVATIVES, Networks, make_networks
 from rar_tf.attack.threats import LpBall
-from rar_tf.attribution import METHODS, Explainer, cross_entropy, uniform_rows
-from rar_tf.attribution.metrics import CRITERIA, change
+from rar_tf.attribution import METHODS, Explainer
+from rar_tf.attribution.metrics import CRITERIA
 from rar_tf.checks import check_count, class_numbers, float_images
 
-SCORES = ("top_k", "mass_center", "target", "random", "log_pearson")
-SECOND_DERIVATIVES = ("softplus_twin", "softplus_second_derivative", "none")
 ALGORITHMS = ("select", "until_flip", "adversarial")
-_GOLDEN = (5**0.5 - 1) / 2
-# A name of SCORES, or (maps [B, H, W], clean maps) -> [B].
-Score = str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class AttackResult(NamedTuple):
-    """What an attack found, per image and criterion of selection.
+    """Result of an attack on maps, per image and criterion of selection.
 
     Attributes:
       x_adv: [B, M, H, W, C]; x itself where there was no candidate.
@@ -40,17 +34,18 @@ class AttackResult(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Ifia:
-    """How the attribution attack searches.
+    """Iterative feature importance attack: one search for another map of the same prediction.
 
     Attributes:
-      threat: the allowed set.
-      k: of the score `top_k`.
-      metric_k: of the metric `top_k`; None for k.
-      score: one of `SCORES`; a function of one's own, (maps [B, H, W] of mean 1, the clean
-        maps) -> [B], to ascend; or a mixture: pairs of such a score and its weight.
-      steps, step_size: gradient steps; step_size in pixel units.
-      decay: of `Attack`.
-      momentum: of `maximize`.
+      threat: allowed set around an image.
+      k: number of pixels of the score `top_k`.
+      metric_k: number of pixels of the metric `top_k`; None for k.
+      score: what to ascend: one of `SCORES`; a custom function (maps [B, H, W] of mean 1, clean
+        maps) -> [B]; or a mixture, pairs of such a score and its weight.
+      steps: number of gradient steps.
+      step_size: size of a step, in pixel units.
+      decay: schedule of the step size, see `Attack`.
+      momentum: factor of the previous direction, see `maximize`.
       random_start: start at a random point of the threat rather than at x.
       algorithm: "select" returns the iterate with the worst metric of those whose label is
         unchanged [GAZ17, RAR]; "until_flip" the last one before the label flips
@@ -58,23 +53,25 @@ class Ifia:
         "adversarial" ascends `loss + weight * score` and returns the last
         [FAR Algorithm 2], whatever its label.
       weight: lambda of "adversarial".
-      hold_label: weight of min(0, f_y - max_{c != y} f_c), in logits, beside the score: it drives
-        back into the label's region what has left it, where no iterate counts.
-      select: of "select", names of `CRITERIA`: each has its own worst iterate.
-      select_every: steps between looks at the metrics.
-      explainer: the map that the score sees.
-      rotate_nodes: each step shifts the nodes of `explainer` by the golden ratio of an interval,
-        so that what few nodes miss is another thing at each step and averages out: for
+      hold_label: weight of min(0, f_y - max_{c != y} f_c), in logits, added to the score: it
+        drives points of another label, which cannot be selected, back to the label's region.
+      select: criteria of "select", names of `CRITERIA`: each has its own worst iterate.
+      select_every: number of steps between two evaluations of the criteria.
+      explainer: map that the score is computed of.
+      rotate_nodes: shift the nodes of `explainer` at each step by the golden ratio of an
+        interval, so that the quadrature error of few nodes averages out over the steps. For
         integrated gradients by the midpoint rule.
-      clean_explainer: the map of x that the score compares with, computed once; None for explainer.
-      selection_explainer: the map that the selection sees, of the plain network; None for explainer.
-      second_derivatives: which network the score ascends; see `SECOND_DERIVATIVES`.
-      softplus_beta: its sharpness.
-      precision: of the network that the score ascends and of the selection's maps, see
-        `models.for_double_backprop`; who calls makes both, as `evaluation.attack_maps` does.
+      clean_explainer: map of x that the score compares with, computed once; None for explainer.
+      selection_explainer: map that the criteria compare, of the plain network; None for
+        explainer.
+      second_derivatives: second derivative of ReLU in the network that the score ascends, one of
+        `SECOND_DERIVATIVES`, see `make_networks`.
+      softplus_beta: sharpness of the softplus of `second_derivatives`.
+      precision: floating-point type of the networks that the attack makes, see
+        `models.for_double_backprop`.
 
     Raises:
-      ValueError: an unknown name, a number out of range, or a score that is flat at x
+      ValueError: an unknown name, a number out of range, or a score whose gradient at x is zero
         without a random start.
     """
 
@@ -100,9 +97,9 @@ class Ifia:
     softplus_beta: float = 1.0
     precision: str = "float32"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, values, known in (
-            ("score", [part for part in self._mixture if not callable(part)], SCORES),
+            ("score", [part for part in self.mixture if not callable(part)], SCORES),
             ("select", self.select or ("none",), CRITERIA),
             ("decay", (self.decay,), DECAYS),
             ("algorithm", (self.algorithm,), ALGORITHMS),
@@ -117,12 +114,28 @@ class Ifia:
                 check_count(name, getattr(self, name))
         if not self.step_size > 0:
             raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
-        seen = self.explainer
-        if self.rotate_nodes and (seen.method, seen.rule) != (METHODS[0], "midpoint"):
+        map_of_score = (self.explainer.method, self.explainer.rule)
+        if self.rotate_nodes and map_of_score != (METHODS[0], "midpoint"):
             raise ValueError(
                 "rotate_nodes=True is for integrated gradients by the midpoint rule. "
-                f"Received: explainer={seen}"
+                f"Received: explainer={self.explainer}"
             )
+
+    @property
+    def mixture(self) -> dict[Score, float]:
+        """Parts of the score with their weights."""
+        return dict(self.score) if isinstance(self.score, tuple) else {self.score: 1.0}
+
+    @property
+    def num_points(self) -> int:
+        """Number of points M that the attack returns for an image."""
+        return len(self.select) if self.algorithm == "select" else 1
+
+    def networks(self, classifier: keras.Model) -> Networks:
+        """Make the networks of score and selection, which share the classifier's variables."""
+        return make_networks(
+            classifier, self.second_derivatives, self.softplus_beta, self.precision
+        )
 
     def __call__(
         self,
@@ -130,167 +143,84 @@ class Ifia:
         x: tf.Tensor,
         y: tf.Tensor,
         *,
-        ascended: keras.Model | None = None,
-        selected: keras.Model | None = None,
+        networks: Networks | None = None,
         seed: tf.Tensor | None = None,
         first_row: tf.Tensor | int = 0,
         region: tf.Tensor | None = None,
         clean: tf.Tensor | None = None,
         nodes_per_pass: int | None = None,
     ) -> AttackResult:
-        """Attacks the maps of images x with the predicted labels y.
+        """Attack the maps of images x with the predicted labels y.
 
-        The label condition is the classifier's own; masks too, and with `selected` None the
-        selection.
+        The label condition is that the classifier itself predicts y.
 
         Args:
           classifier: images -> logits.
           x: [B, H, W, C] float32, pixels in [0, 1].
           y: [B] int, the labels that are explained and must stay the prediction.
-          ascended: the network whose map the score is of: `classifier` made twice
-            differentiable in the way that `second_derivatives` names; None for itself.
-          selected: the network whose maps the selection compares; None for `classifier`.
+          networks: networks of score and selection; None for `networks(classifier)`.
           seed: int [2], of random starts and of the score `random`.
           first_row: number of the first row among all rows that share the seed.
           region: [H, W] or [B, H, W] of 0 and 1, where the score `target` wants the mass.
           clean: [B, H, W], the `clean_explainer` of x where it is known already.
-          nodes_per_pass: nodes per call of a network; None for all at once.
+          nodes_per_pass: nodes in one pass of a network; None for all.
 
         Raises:
-          ValueError: k larger than the map, or a score that lacks its seed or region, or is
-            flat at x.
+          ValueError: k larger than the map, or a score that lacks its seed or region, or whose
+            gradient at x is zero.
         """
         x, y = tf.cast(float_images(x, rank=4), tf.float32), class_numbers(y, x.shape[0])
-        _check_k(max(self.k, self.metric_k or 0), x.shape)
-        if seed is None and (self.random_start or "random" in self._mixture):
-            raise ValueError("a random start and the score random need a seed. Received: seed=None")
-        ascended = classifier if ascended is None else ascended
+        self._check_call(x, seed)
+        if networks is None:
+            with tf.init_scope():
+                networks = self.networks(classifier)
         options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
-        selected = classifier if selected is None else selected
         if clean is None:
             clean = (self.clean_explainer or self.explainer).saliency(classifier, x, y, **options)
         clean = tf.stop_gradient(clean)
-        score = self._score((ascended, selected), x, y, clean, seed, region, options)
-        criteria = keep = None
-        if self.algorithm == "select":
-            criteria = self._criteria(classifier, selected, x, y, clean, options)
-        elif self.algorithm == "until_flip":
+        inputs = AttackInputs(classifier, networks, x, y, clean, seed, region, options)
+        return self._search(inputs)
 
-            def keep(x_adv):
-                return predicts(classifier, x_adv, y)
-
+    def _search(self, inputs: AttackInputs) -> AttackResult:
+        classifier, x, y = inputs.classifier, inputs.x, inputs.y
+        select = IfiaSelection(self, inputs) if self.algorithm == "select" else None
         x_adv = maximize(
-            score,
+            IfiaScore(self, inputs),
             x,
             self.threat,
             steps=self.steps,
             step_size=decaying(self.step_size, self.steps, self.decay),
-            seed=seed if self.random_start else None,
-            first_row=first_row,
-            needs_random_start=self._flat_at_x,
+            seed=inputs.seed if self.random_start else None,
+            first_row=inputs.options["first_row"],
+            needs_random_start=self._is_flat_at_x,
             momentum=self.momentum,
-            keep=keep,
-            select=criteria,
+            keep=(lambda points: predicts(classifier, points, y))
+            if self.algorithm == "until_flip"
+            else None,
+            select=select,
             select_every=self.select_every,
             by_step=True,
         )
-        if criteria is None:
+        if select is None:
             x_adv = x_adv[:, tf.newaxis]
             undefined = tf.zeros(tf.shape(x)[:1], tf.bool)
         else:
-            undefined = _moved(x_adv[:, -1], x)
+            undefined = moved(x_adv[:, -1], x)
             x_adv = x_adv[:, :-1]
-        return AttackResult(x_adv, _moved(x_adv, x[:, tf.newaxis]), undefined)
+        return AttackResult(x_adv, moved(x_adv, x[:, tf.newaxis]), undefined)
+
+    def _check_call(self, x: tf.Tensor, seed: tf.Tensor | None) -> None:
+        k, pixels = max(self.k, self.metric_k or 0), x.shape[1] * x.shape[2]
+        if k > pixels:
+            raise ValueError(f"k must be in 1 .. {pixels}, the pixels of a map. Received: k={k}")
+        if seed is None and (self.random_start or "random" in self.mixture):
+            raise ValueError("a random start and the score random need a seed. Received: seed=None")
 
     @property
-    def _mixture(self) -> dict[Score, float]:
-        return dict(self.score) if isinstance(self.score, tuple) else {self.score: 1.0}
-
-    @property
-    def _flat_at_x(self):
+    def _is_flat_at_x(self) -> bool:
         # The twin's maps differ from the plain network's, the other two networks' do not.
         return (
-            set(self._mixture) == {"log_pearson"}
+            set(self.mixture) == {"log_pearson"}
             and self.second_derivatives != "softplus_twin"
             and self.algorithm != "adversarial"
         )
-
-    def _score(self, networks, x, y, clean, seed, region, options):
-        ascended, selected = networks
-        makers = {
-            "top_k": lambda: map_scores.top_k(clean, self.k),
-            "mass_center": lambda: map_scores.mass_center(
-                tf.stop_gradient(self.explainer.saliency(ascended, x, y, **options))
-            ),
-            "log_pearson": lambda: map_scores.log_pearson(clean),
-            "target": lambda: map_scores.target(region),
-        }
-        if "target" in self._mixture and region is None:
-            raise ValueError("the score target needs a region. Received: region=None")
-        random_weight = self._mixture.get("random", 0.0)
-        parts = [
-            (_against(clean, part) if callable(part) else makers[part](), weight)
-            for part, weight in self._mixture.items()
-            if part != "random"
-        ]
-        signs = tf.zeros_like(x)
-        if random_weight:
-            # Another stream than the start's.
-            other = tf.convert_to_tensor(seed) + tf.constant([0, 2], tf.int32)
-            signs = tf.sign(uniform_rows(tf.shape(x), other, options["first_row"]) - 0.5)
-
-        def score(x_adv, i):
-            value = random_weight * tf.reduce_mean(signs * x_adv, [1, 2, 3])
-            if parts:
-                shift = (tf.cast(i, x.dtype) * _GOLDEN) % 1 - 0.5 if self.rotate_nodes else 0.0
-                maps = self.explainer.saliency(ascended, x_adv, y, shift=shift, **options)
-                value += tf.add_n([weight * part(maps) for part, weight in parts])
-            if self.hold_label:
-                value += self.hold_label * tf.minimum(margin(selected, x_adv, y), 0.0)
-            if self.algorithm == "adversarial":
-                value = self.weight * value
-                value += cross_entropy(ascended(x_adv, training=False), y)
-            return value
-
-        return score
-
-    def _criteria(self, classifier, selected, x, y, clean, options):
-        """x_adv -> [B, M + 1]: how bad each metric is, and whether any is NaN."""
-        selection_explainer = self.selection_explainer or self.explainer
-        before = clean
-        if (
-            selection_explainer != (self.clean_explainer or self.explainer)
-            or selected is not classifier
-        ):
-            before = selection_explainer.saliency(selected, x, y, **options)
-        k = self.metric_k or self.k
-
-        def badness(before: np.ndarray, after: np.ndarray, counts: np.ndarray) -> np.ndarray:
-            values = np.full((len(counts), len(self.select) + 1), -np.inf, np.float32)
-            rows = np.flatnonzero(counts)
-            for column, criterion in enumerate(self.select):
-                values[rows, column] = change(criterion, before[rows], after[rows], k)
-            values[rows[np.isnan(values[rows, :-1]).any(1)], -1] = 1.0
-            return values
-
-        def criteria(x_adv):
-            counts = predicts(classifier, x_adv, y) & _moved(x_adv, x)
-            after = selection_explainer.saliency(selected, x_adv, y, **options)
-            values = tf.numpy_function(badness, [before, after, counts], tf.float32)
-            return tf.ensure_shape(values, [x.shape[0], len(self.select) + 1])
-
-        return criteria
-
-
-def _against(clean, score):
-    return lambda maps: score(maps, clean)
-
-
-def _check_k(k, shape):
-    pixels = shape[1] * shape[2]
-    if k > pixels:
-        raise ValueError(f"k must be in 1 .. {pixels}, the pixels of a map. Received: k={k}")
-
-
-def _moved(x_adv, x):
-    return tf.reduce_any(x_adv != x, [-3, -2, -1])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.attack import Ifia, LpBall
+from rar_tf.attack import Ifia, LpBall, Networks
 from rar_tf.attribution import (
     Explainer,
     kendall_tau,
@@ -43,14 +43,14 @@ def test_original_figures(score):
     x, y = tf.constant(x[:4]), tf.constant(figures["y"].astype("int32"))
     explainer = Explainer(steps=20)
     attack = Ifia(BALL, k=100, score=score, steps=10, step_size=0.01, explainer=explainer)
-    twin = softplus_twin(classifier)
+    networks = Networks(softplus_twin(classifier), classifier)
 
     @tf.function(autograph=False)
     def run(x, y):
         first = Ifia(BALL, k=100, score=score, steps=1, step_size=0.01, explainer=explainer)
-        step = first(classifier, x, y, ascended=twin).x_adv[:, 0] - x
-        x_adv = attack(classifier, x, y, ascended=twin).x_adv[:, 0]
-        return step, x_adv, explainer(classifier, x, y), explainer(classifier, x_adv, y)
+        step = first(classifier, x, y, networks=networks).x_adv[:, 0] - x
+        x_adv = attack(classifier, x, y, networks=networks).x_adv[:, 0]
+        return step, x_adv, explainer.saliency(classifier, x, y), explainer.saliency(classifier, x_adv, y)
 
     step, x_adv, before, after = (part.numpy() for part in run(x, y))
     # A step down from black, or up from white, is clipped away.
@@ -70,7 +70,7 @@ def test_slow_version_on_leaky_relu(leaky):
     network, twin, x, y = leaky
     attack = small(steps=5)
     found = tf.function(attack, autograph=False)(
-        network, x, y, ascended=softplus_twin(network), nodes_per_pass=3
+        network, x, y, networks=Networks(softplus_twin(network), network), nodes_per_pass=3
     )
     settings = {"nodes": 4, "k": 8, "epsilon": 0.1, "step": 0.04, "iterations": 5}
     for i in range(3):
@@ -101,7 +101,7 @@ def test_score_of_ones_own(leaky):
         ((("top_k", 1.0), (own, 0.5)), (("top_k", 1.0), ("log_pearson", 0.5))),
     ):
         found, expected = (
-            small(score=part)(network, x, y, ascended=twin).x_adv for part in (score, named)
+            small(score=part)(network, x, y, networks=Networks(twin, network)).x_adv for part in (score, named)
         )
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -109,7 +109,7 @@ def test_score_of_ones_own(leaky):
 def test_each_criterion_has_its_own_worst_iterate(leaky):
     network, twin, x, y = leaky
     names = ("top_k", "kendall", "spearman", "center_shift")
-    found = small(select=names)(network, x, y, ascended=twin)
+    found = small(select=names)(network, x, y, networks=Networks(twin, network))
     before = FEW.saliency(network, x, y).numpy()
     badness = np.stack(
         [
@@ -123,7 +123,7 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
             for i in range(4)
         ]
         np.testing.assert_array_equal(np.max(others, 0), badness[column])
-    alone = small(select=("top_k",))(network, x, y, ascended=twin)
+    alone = small(select=("top_k",))(network, x, y, networks=Networks(twin, network))
     np.testing.assert_array_equal(found.x_adv[:, 0], alone.x_adv[:, 0])
 
 
@@ -140,7 +140,7 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
 def test_stays_in_the_ball_keeps_the_label_and_changes_the_map(leaky, settings):
     network, twin, x, y = leaky
     attack = small(**settings)
-    found = attack(network, x, y, ascended=twin, seed=SEED)
+    found = attack(network, x, y, networks=Networks(twin, network), seed=SEED)
     x_adv = found.x_adv[:, 0]
     norm = attack.threat.norm
     length = np.linalg.norm((x_adv - x).numpy().reshape(6, -1), np.inf if norm == "inf" else 2, 1)
@@ -148,7 +148,7 @@ def test_stays_in_the_ball_keeps_the_label_and_changes_the_map(leaky, settings):
     assert x_adv.numpy().min() >= 0 and x_adv.numpy().max() <= 1
     np.testing.assert_array_equal(tf.argmax(network(x_adv), -1), y)
     np.testing.assert_array_equal(found.candidate[:, 0], length > 0)
-    before, after = (attack.explainer(network, image, y).numpy() for image in (x, x_adv))
+    before, after = (attack.explainer.saliency(network, image, y).numpy() for image in (x, x_adv))
     assert np.nanmean(kendall_tau(before, after)) < 0.99
 
 
@@ -157,7 +157,7 @@ def test_target_moves_mass_into_the_region(leaky):
     region = np.zeros((6, 6), "float32")
     region[:2] = 1
     found = small(score="target", select=("center_shift",))(
-        network, x, y, ascended=twin, region=region
+        network, x, y, networks=Networks(twin, network), region=region
     )
     inside = [
         (FEW.saliency(network, image, y).numpy() * region).mean((1, 2))
@@ -170,9 +170,9 @@ def test_adversarial_attack_raises_the_loss_more_and_ignores_the_label(leaky):
     network, _, x, y = leaky
     twin = softplus_twin(network)
     wide = {"threat": LpBall("inf", 0.4), "step_size": 0.1, "steps": 8}
-    found = small(algorithm="adversarial", weight=0.1, **wide)(network, x, y, ascended=twin)
+    found = small(algorithm="adversarial", weight=0.1, **wide)(network, x, y, networks=Networks(twin, network))
     assert (tf.argmax(network(found.x_adv[:, 0]), -1, tf.int32) != y).numpy().any()
-    pure = small(algorithm="adversarial", weight=0.0, **wide)(network, x, y, ascended=twin)
+    pure = small(algorithm="adversarial", weight=0.0, **wide)(network, x, y, networks=Networks(twin, network))
     before, with_map, without = (
         FEW.saliency(network, image, y).numpy()
         for image in (x, found.x_adv[:, 0], pure.x_adv[:, 0])
@@ -211,8 +211,8 @@ def test_undefined_metrics_are_counted():
 def test_rows_do_not_depend_on_their_batch(leaky):
     network, twin, x, y = leaky
     attack = small(random_start=True, explainer=Explainer("smooth_grad", steps=3), steps=3)
-    whole = attack(network, x, y, ascended=twin, seed=SEED)
-    part = attack(network, x[2:4], y[2:4], ascended=twin, seed=SEED, first_row=2)
+    whole = attack(network, x, y, networks=Networks(twin, network), seed=SEED)
+    part = attack(network, x[2:4], y[2:4], networks=Networks(twin, network), seed=SEED, first_row=2)
     np.testing.assert_allclose(part.x_adv, whole.x_adv[2:4], atol=1e-6)
 
 
@@ -240,7 +240,7 @@ def test_errors_of_calls(leaky):
         small(score="target")(network, x, y)
     with pytest.raises(ValueError, match="zero gradient at x_adv = x and needs a random start"):
         small(score="log_pearson", second_derivatives="none")(network, x, y)
-    with pytest.raises(ValueError, match="attribution must be one of .*Received: attribution='ig'"):
+    with pytest.raises(ValueError, match="method must be one of .*Received: method='ig'"):
         Explainer("ig")
     with pytest.raises(ValueError, match="sigma must be >= 0. Received: sigma=-1"):
         Explainer("smooth_grad", sigma=-1)
@@ -256,8 +256,8 @@ def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
         threat=ball, steps=4, step_size=0.15, explainer=few, clean_explainer=many, rotate_nodes=True,
         hold_label=0.5, select=("top_k",), select_every=4,
     )  # fmt: skip
-    found = attack(network, x, y, ascended=twin).x_adv[:, 0]
-    mask = top_k_mask(many(network, x, y).numpy(), 8)
+    found = attack(network, x, y, networks=Networks(twin, network)).x_adv[:, 0]
+    mask = top_k_mask(many.saliency(network, x, y).numpy(), 8)
     x_adv, lost = tf.identity(x), 0
     for i in range(4):
         nodes = (np.arange(2) + (i * (5**0.5 - 1) / 2) % 1) / 2
@@ -287,11 +287,11 @@ def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
 def test_a_known_clean_map_stands_in(leaky):
     network, twin, x, y = leaky
     attack = small(clean_explainer=Explainer(steps=9))
-    clean = Explainer(steps=9)(network, x, y)
-    given, own = (attack(network, x, y, ascended=twin, clean=part).x_adv for part in (clean, None))
+    clean = Explainer(steps=9).saliency(network, x, y)
+    given, own = (attack(network, x, y, networks=Networks(twin, network), clean=part).x_adv for part in (clean, None))
     np.testing.assert_array_equal(given, own)
 
 
 def test_rotation_is_of_midpoints():
-    with pytest.raises(ValueError, match="rotate_nodes=True is for .* Received: explainer=LabelM"):
+    with pytest.raises(ValueError, match="rotate_nodes=True is for .* Received: explainer=Expl"):
         small(rotate_nodes=True, explainer=Explainer(steps=4))
