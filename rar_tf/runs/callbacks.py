@@ -7,21 +7,19 @@ import errno
 import io
 import math
 import pathlib
-import sys
-import time
+from typing import Any
 
 import keras
 import tensorflow as tf
 from absl import logging
-from tqdm import tqdm
 
+from rar_tf import progress
 from rar_tf.files import write_atomically
 from rar_tf.runs import checkpoints
 from rar_tf.runs.interrupts import StopRequest
 from rar_tf.training.averaging import averaged_weights
 from rar_tf.training.validation import Validation, Validator
 
-_LOG_SECONDS = 30.0  # between progress lines where there is no terminal
 _WINDOW = 50  # steps over which the shown means run
 
 
@@ -54,56 +52,36 @@ class GuardFinite(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar on a terminal, else a log line now and then; the means run over a short window."""
+    """Progress of a training; the shown means run over a short window of steps."""
 
     def __init__(self, name: str, first_step: int, max_steps: int, batch_size: int):
         super().__init__()
         self._name, self._first, self._max = name, first_step, max_steps
         self._batch_size = batch_size
-        self._bar: tqdm | None = None
-        self._started = self._logged = 0.0
+        self._progress: progress.Progress | None = None
 
-    def on_train_begin(self, logs=None):
-        self._started = self._logged = time.monotonic()
-        if sys.stderr.isatty() and logging.level_info():
-            self._bar = tqdm(
-                total=self._max, initial=self._first, desc=self._name, unit="step", smoothing=0.1
-            )
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._progress = progress.Progress(
+            self._name, self._max, self._first, unit="step", smoothing=0.1
+        )
 
-    def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        rate = done / max(time.monotonic() - self._started, 1e-9)
-        shown = {
-            "loss": f"{float(logs['loss']):.3f}",
-            "term": f"{float(logs['term']):.3f}",
-            "accuracy": f"{float(logs['accuracy']):.3f}",
-            "examples/s": f"{rate * self._batch_size:.0f}",
-        }
-        if self._bar is not None:
-            self._bar.set_postfix(shown, refresh=False)
-            self._bar.update()
-        elif time.monotonic() - self._logged > _LOG_SECONDS or self._first + done == self._max:
-            self._logged = time.monotonic()
-            left = (self._max - self._first - done) / rate
-            line = ", ".join(f"{name} {value}" for name, value in shown.items())
-            logging.info(
-                "%s: step %d of %d, %s, %.0f s left",
-                self._name,
-                self._first + done,
-                self._max,
-                line,
-                left,
-            )
-        if done % _WINDOW == 0:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        def values(rate: float) -> dict[str, str]:
+            means = {name: f"{float(logs[name]):.3f}" for name in ("loss", "term", "accuracy")}
+            return means | {"examples/s": f"{rate * self._batch_size:.0f}"}
+
+        if self._progress is not None:
+            self._progress.advance(1, values)
+        if (batch + 1) % _WINDOW == 0:
             self.model.reset_metrics()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()
 
-    def close(self):
-        """Leaves the terminal clean, also after an error."""
-        if self._bar is not None:
-            self._bar.close()
+    def close(self) -> None:
+        """Leave the terminal clean, also after an error."""
+        if self._progress is not None:
+            self._progress.close()
 
 
 class Checkpoints(keras.callbacks.Callback):
