@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.timing import timed
-from rar_tf import datasets, evaluation
+from rar_tf import datasets, evaluation, markdown
 from rar_tf.cli.settings import settings
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
@@ -76,10 +76,8 @@ def measure(text: str, data: datasets.ImageData) -> dict:
 
 def table(rows: list[dict]) -> str:
     """Markdown: a line a model."""
-    lines = [
-        "| | setting | seconds | NA | AA | of | IN [95%] | CO [95%] | of |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    header = ("", "setting", "seconds", "NA", "AA", "of", "IN [95%]", "CO [95%]", "of")
+    lines = []
     for number, row in enumerate(rows, 1):
         natural, pgd = (100 * value for value in row["accuracies"])
         cells = [
@@ -91,11 +89,10 @@ def table(rows: list[dict]) -> str:
                 (row["metrics"]["kendall"], 1, 3),
             )
         ]
-        lines.append(
-            f"| {number} | `{row['model']}` | {60 * row['minutes']:.0f} | {natural:.2f} | "
-            f"{pgd:.2f} | {row['accuracy_examples']} | {' | '.join(cells)} | {row['attacked']} |"
-        )
-    return "\n".join(lines)
+        model = (str(number), f"`{row['model']}`", f"{60 * row['minutes']:.0f}")
+        accuracies = (f"{natural:.2f}", f"{pgd:.2f}", str(row["accuracy_examples"]))
+        lines.append((*model, *accuracies, *cells, str(row["attacked"])))
+    return markdown.table(header, lines)
 
 
 def draw(rows: list[dict], path: pathlib.Path) -> None:

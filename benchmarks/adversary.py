@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import app, flags
 from matplotlib.figure import Figure
 
-from rar_tf import datasets, models
+from rar_tf import datasets, markdown, models
 from rar_tf.attack import DECAYS, Attack, LpBall
 from rar_tf.attribution import cross_entropy
 from rar_tf.environment import hardware, versions
@@ -76,14 +76,12 @@ def rows(
 
 def table(found: list[tuple[int, str, float, float]]) -> str:
     """Markdown: a line a number of steps."""
-    lines = [
-        "| steps | constant: step size | loss | linear: first step | loss |",
-        "|---|---|---|---|---|",
-    ]
+    header = ("steps", "constant: step size", "loss", "linear: first step", "loss")
+    lines = []
     for steps in dict.fromkeys(row[0] for row in found):
-        cells = [f"{size:.4f} | {loss:.4f}" for count, _, size, loss in found if count == steps]
-        lines.append(f"| {steps} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        pairs = [(size, loss) for count, _, size, loss in found if count == steps]
+        lines.append((str(steps), *(f"{value:.4f}" for pair in pairs for value in pair)))
+    return markdown.table(header, lines)
 
 
 def draw(found: list[tuple[int, str, float, float]], path: str, title: str) -> None:

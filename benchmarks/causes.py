@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import app, flags
 from matplotlib.figure import Figure
 
-from rar_tf import datasets, evaluation, models
+from rar_tf import datasets, evaluation, markdown, models
 from rar_tf.attribution import (
     input_gradient,
     kendall_tau,
@@ -85,8 +85,8 @@ def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tup
         layer: models.with_borrowed_derivatives(network, [layer])
         for layer in models.nonlinear_layers(network)
     }
-    options = {"seed": FLAGS.seed}
-    batches = evaluation.attack_maps(network, selection, indices, protocol, "default", **options)
+    attack = protocol.attack("default")
+    batches = evaluation.attack_maps(network, selection, indices, protocol, attack, seed=FLAGS.seed)
     values: dict[str, list] = {}
     for rows, pictures in batches:
         for row, picture in zip(rows, pictures, strict=True):
@@ -102,15 +102,15 @@ def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tup
 def table(found: dict[str, dict]) -> str:
     """Markdown: a line a cause, IN and CO of each model."""
     causes = dict.fromkeys(cause for means in found.values() for cause in means)
-    heads = [f"{name}: IN | CO" for name in found]
-    lines = [f"| what moves | {' | '.join(heads)} |", "|---" * (1 + 2 * len(found)) + "|"]
+    header = ["what moves", *(head for name in found for head in (f"{name}: IN", "CO"))]
+    rows = []
     for cause in causes:
         cells = [
-            "{:.1f} | {:.3f}".format(*means[cause]) if cause in means else " | "
+            (f"{means[cause][0]:.1f}", f"{means[cause][1]:.3f}") if cause in means else ("", "")
             for means in found.values()
         ]
-        lines.append(f"| {cause} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([cause, *(cell for pair in cells for cell in pair)])
+    return markdown.table(header, rows)
 
 
 def draw(found: dict[str, dict], path: str, title: str) -> None:

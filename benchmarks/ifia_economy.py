@@ -25,7 +25,7 @@ import numpy as np
 import scipy.stats
 from absl import app, flags, logging
 
-from rar_tf import datasets, evaluation
+from rar_tf import datasets, evaluation, markdown
 from rar_tf.models import load_classifier
 from rar_tf.serving import zoo
 
@@ -77,7 +77,7 @@ def measure(models, output):
         hits = evaluation.correct(classifier, selection)
         indices = np.flatnonzero(hits)[: FLAGS.num_examples]
         for attack in FLAGS.attacks:
-            mine = [
+            earlier = [
                 row
                 for row in read(output)
                 if (row["model"], row["attack"]) == (name, attack)
@@ -88,8 +88,8 @@ def measure(models, output):
                 selection,
                 indices,
                 protocol,
-                attack,
-                done=len(mine),
+                protocol.attack(attack),
+                done=len(earlier),
                 batch_size=FLAGS.batch_size,
                 nodes_per_pass=FLAGS.nodes_per_pass,
             )
@@ -110,11 +110,11 @@ def measure(models, output):
 
 def table(rows):
     """Markdown: a line a model."""
-    lines = [
-        "| model | images | IN default | IN original | IN difference (95% bound) | CO default | "
-        "CO original | CO difference (95% bound) |",
-        "|" + " --- |" * 8,
-    ]
+    header = (
+        *("model", "images", "IN default", "IN original", "IN difference (95% bound)"),
+        *("CO default", "CO original", "CO difference (95% bound)"),
+    )
+    lines = []
     for model in dict.fromkeys(row["model"] for row in rows):
         by_attack = {
             attack: {r["index"]: r for r in rows if (r["model"], r["attack"]) == (model, attack)}
@@ -132,8 +132,8 @@ def table(rows):
             mean, bound = paired(values["default"] - values["original"])
             cells += [f"{values[attack].mean():.{digits}f}" for attack in ("default", "original")]
             cells.append(f"{mean:+.{digits}f} ({bound:+.{digits}f})")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown.table(header, lines)
 
 
 def speeds(rows):

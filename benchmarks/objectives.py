@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from benchmarks import timing
-from rar_tf import datasets
+from rar_tf import datasets, markdown
 from rar_tf.files import write_atomically
 from rar_tf.models import load_classifier
 from rar_tf.objective import OBJECTIVES, Batch
@@ -84,23 +84,23 @@ def run(name, data, root):
 
 def table(root):
     """The rows so far, as Markdown."""
-    lines = [
-        "| objective | steps | term at start | at end | validation accuracy at start | at end "
-        "| s a step |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    header = (
+        *("objective", "steps", "term at start", "at end"),
+        *("validation accuracy at start", "at end", "s a step"),
+    )
+    lines = []
     for name in FLAGS.objectives:
         path = root / "rows" / f"{name}.json"
         if not path.exists():
-            lines.append(f"| `{name}` | | | | | | |")
+            lines.append((f"`{name}`", *[""] * (len(header) - 1)))
             continue
         row = json.loads(path.read_text())
-        lines.append(
-            f"| `{name}` | {row['steps']} | {row['term_at_start']:.4g} | {row['term_at_end']:.4g} "
-            f"| {row['natural_accuracy_at_start']:.1%} | {row['natural_accuracy_at_end']:.1%} "
-            f"| {row['step_seconds']:.3f} |"
-        )
-    return "\n".join(lines)
+        terms = (f"{row['term_at_start']:.4g}", f"{row['term_at_end']:.4g}")
+        accuracies = (row["natural_accuracy_at_start"], row["natural_accuracy_at_end"])
+        seconds = f"{row['step_seconds']:.3f}"
+        shown = (f"{accuracy:.1%}" for accuracy in accuracies)
+        lines.append((f"`{name}`", str(row["steps"]), *terms, *shown, seconds))
+    return markdown.table(header, lines)
 
 
 def main(argv):

@@ -15,6 +15,7 @@ import scipy.optimize
 from absl import app, flags, logging
 
 from benchmarks.timing import IMAGE_SHAPE, NUM_CLASSES, seconds, step_call
+from rar_tf import markdown
 from rar_tf.environment import hardware, versions
 from rar_tf.models import PRECISIONS
 from rar_tf.presets import build, resolve
@@ -104,15 +105,21 @@ def check() -> bool:
     count = len(_FITTED)
     constants = fit(work[:count], times[:count])
     errors = work @ constants / times - 1
-    print("| setting | GFLOP attack, gradient | measured, ms | model, ms | error | |")
-    print("|---|---|---|---|---|---|")
+    header = ("setting", "GFLOP attack, gradient", "measured, ms", "model, ms", "error", "")
+    lines = []
     for i, setting in enumerate(settings):
         words = ", ".join(f"{name}={value}" for name, value in setting.items())
-        print(
-            f"| {words} | {work[i, 1] / 1e9:.1f}, {work[i, 2] / 1e9:.1f} | {1e3 * times[i]:.1f} "
-            f"| {1e3 * (work[i] @ constants):.1f} | {errors[i]:+.0%} "
-            f"| {'fitted' if i < count else 'predicted'} |"
+        lines.append(
+            (
+                words,
+                f"{work[i, 1] / 1e9:.1f}, {work[i, 2] / 1e9:.1f}",
+                f"{1e3 * times[i]:.1f}",
+                f"{1e3 * (work[i] @ constants):.1f}",
+                f"{errors[i]:+.0%}",
+                "fitted" if i < count else "predicted",
+            )
         )
+    print(markdown.table(header, lines))
     with np.errstate(divide="ignore"):
         rates = 1e-9 / constants[1:]
     print(
@@ -139,7 +146,7 @@ def predict() -> None:
         *("GFLOP an image", *(f"images/s on {n}" for n in _DEVICES)),
         *(f"efficiency on {most}", f"minutes a million images on {most}"),
     ]
-    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+    lines = []
     for precision, machine in H100.items():
         for objective, batch_size, settings in _RUNS:
             preset = resolve("restricted_imagenet", objective, precision=precision, **settings)
@@ -156,7 +163,8 @@ def predict() -> None:
                 *(str(batch_size), f"{flops / 1e9:.0f}", *(f"{rate:.0f}" for rate in rates)),
                 *(f"{rates[-1] / rates[0] / most:.0%}", f"{1e6 / rates[-1] / 60:.1f}"),
             ]
-            print(f"| {' | '.join(cells)} |", flush=True)
+            lines.append(cells)
+    print(markdown.table(heads, lines))
     print(f"\neach replica sends {size / 1e6:.0f} MB of gradients a step")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+from rar_tf import markdown
 from rar_tf.attribution import Explainer, input_gradient, label_logit, nodes_and_weights
 from rar_tf.environment import hardware, versions
 from rar_tf.models import load_classifier, to_logits
@@ -62,10 +63,11 @@ def floor_seconds(network, explainer: Explainer, image: tf.Tensor, seconds: floa
 def table(model: keras.Model, explainer: Explainer, batch_sizes: list[int], seconds: float) -> str:
     """The measurements as a Markdown table."""
     network, _ = to_logits(model)
-    lines = [
-        "| endpoint | batch | p50 ms | p99 ms | images/s | attribute / serve | floor / serve |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    header = (
+        *("endpoint", "batch", "p50 ms", "p99 ms", "images/s"),
+        *("attribute / serve", "floor / serve"),
+    )
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
         path = export(
             model,
@@ -89,15 +91,14 @@ def table(model: keras.Model, explainer: Explainer, batch_sizes: list[int], seco
         least = floor_seconds(network, explainer, image, seconds)
         for endpoint, times in took.items():
             p50, p99 = np.percentile(times, [50, 99])
-            ratios = "| | |"
+            ratios = ("", "")
             if endpoint == "attribute":
                 served = np.median(took["serve"])
-                ratios = f"| {p50 / served:.1f} | {least / served:.1f} |"
-            lines.append(
-                f"| {endpoint} | {size} | {1e3 * p50:.2f} | {1e3 * p99:.2f} "
-                f"| {size / times.mean():.1f} {ratios}"
-            )
-    return "\n".join(lines)
+                ratios = (f"{p50 / served:.1f}", f"{least / served:.1f}")
+            milliseconds = (f"{1e3 * p50:.2f}", f"{1e3 * p99:.2f}")
+            rate = f"{size / times.mean():.1f}"
+            lines.append((endpoint, str(size), *milliseconds, rate, *ratios))
+    return markdown.table(header, lines)
 
 
 def main(argv):

@@ -24,6 +24,7 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.timing import IMAGE_SHAPE, NUM_CLASSES, seconds, step_call
+from rar_tf import markdown
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.objective import OBJECTIVES
@@ -99,28 +100,33 @@ def peak(dtype: tf.DType) -> float:
 
 def table(rows: list[dict]) -> str:
     """Markdown: a line a setting, then how the time grows."""
-    lines = [
-        "| objective | schedule | precision | batch | ms a step | images/s | relative to natural "
-        "| GFLOP/s | of peak | peak memory |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    header = (
+        *("objective", "schedule", "precision", "batch", "ms a step", "images/s"),
+        *("relative to natural", "GFLOP/s", "of peak", "peak memory"),
+    )
+    lines = []
     for row in rows:
         if "sweep" in row["settings"]:
             continue
         preset, rate = row["preset"], row["flops"] / row["seconds"]
         lines.append(
-            f"| `{preset['objective']}` | {preset['schedule']} | {preset['precision']} "
-            f"| {preset['batch_size']} | {1e3 * row['seconds']:.0f} "
-            f"| {preset['batch_size'] / row['seconds']:.0f} | {row['relative']:.1f} "
-            f"| {rate / 1e9:.0f} | {rate / row['peak_flops']:.0%} "
-            f"| {row['memory_bytes'] / 2**30:.2f} GiB |"
+            (
+                f"`{preset['objective']}`",
+                *(preset["schedule"], preset["precision"], str(preset["batch_size"])),
+                f"{1e3 * row['seconds']:.0f}",
+                f"{preset['batch_size'] / row['seconds']:.0f}",
+                f"{row['relative']:.1f}",
+                *(f"{rate / 1e9:.0f}", f"{rate / row['peak_flops']:.0%}"),
+                f"{row['memory_bytes'] / 2**30:.2f} GiB",
+            )
         )
-    lines += ["", "| `ig_norm`, fast | seconds = a + b n | exponent of n |", "|---|---|---|"]
+    growth = []
     for name, (counts, times) in sweeps(rows).items():
         slope, start = np.polyfit(counts, times, 1)
         power = np.polyfit(np.log(counts), np.log(times), 1)[0]
-        lines.append(f"| {name} | {start:.3f} + {slope:.4f} n | {power:.2f} |")
-    return "\n".join(lines)
+        growth.append((name, f"{start:.3f} + {slope:.4f} n", f"{power:.2f}"))
+    growth_header = ("`ig_norm`, fast", "seconds = a + b n", "exponent of n")
+    return markdown.table(header, lines) + "\n\n" + markdown.table(growth_header, growth)
 
 
 def sweeps(rows: list[dict]) -> dict[str, tuple[list, list]]:

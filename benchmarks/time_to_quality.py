@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.step_time import measure as measure_step
 from benchmarks.timing import timed
-from rar_tf import datasets, evaluation
+from rar_tf import datasets, evaluation, markdown
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.presets import resolve
@@ -97,22 +97,22 @@ def table(found: list[dict]) -> str:
     """Markdown: a line an objective, mean and spread (max - min) over the seeds."""
     names = ["objective", "seeds", "machine", "minutes", "paper's schedule: times as long"]
     names += ["NA", "AA", "AA strong", "IN", "CO", "published NA", "AA", "IN", "CO"]
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    lines = []
     for name in FLAGS.objectives:
         of = [row for row in found if row["objective"] == name]
         if not of:
-            lines.append(f"| `{name}` " + "| " * (len(names) - 1) + "|")
+            lines.append((f"`{name}`", *[""] * (len(names) - 1)))
             continue
-        mine = np.array([numbers(row) for row in of])
+        values = np.array([numbers(row) for row in of])
         machines = " and ".join(sorted({row["machine"]["processor"] for row in of}))
         digits = (1, 0, 2, 2, 2, 2, 4)
         cells = [
             "" if np.isnan(mean) else f"{mean:,.{d}f} ({spread:,.{d}f})"
-            for mean, spread, d in zip(mine.mean(0), np.ptp(mine, 0), digits, strict=True)
+            for mean, spread, d in zip(values.mean(0), np.ptp(values, 0), digits, strict=True)
         ]
         cells = [f"`{name}`", str(len(of)), machines, *cells, *PUBLISHED["rar", _DATASET, name]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown.table(names, lines)
 
 
 def draw(found: list[dict], path: pathlib.Path) -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from rar_tf import markdown
 from rar_tf.evaluation import Report
 from rar_tf.presets.studies import Case, Study
 from rar_tf.reporting.tables import accuracy_cell, interval_cell
@@ -26,8 +27,8 @@ def table(study: Study, reports: Mapping[Case, Report]) -> str:
     """Markdown: a line a case, blank cells where nothing was run."""
     accuracies = ("natural_accuracy", "pgd_accuracy") if study.accuracies else ()
     ours = (*("NA", "AA")[: len(accuracies)], "IN", "CO", "images")
-    lines = [(*study.keys, *ours, *study.published)]
-    lines.append(("---",) * len(lines[0]))
+    header = (*study.keys, *ours, *study.published)
+    lines = []
     for case in study.lines():
         report = reports.get(case)
         cells = ("",) * len(ours)
@@ -40,8 +41,7 @@ def table(study: Study, reports: Mapping[Case, Report]) -> str:
             )
         published = case.published or ("",) * len(study.published)
         lines.append((*case.keys, *cells, *published))
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{text}\n\n{_caption(study, reports)}\n"
+    return f"{markdown.table(header, lines)}\n\n{_caption(study, reports)}\n"
 
 
 def _caption(study, reports):

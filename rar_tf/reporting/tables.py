@@ -8,6 +8,7 @@ import numpy as np
 
 from rar_tf.evaluation.examples import ExampleMetrics, ExamplesFile
 from rar_tf.evaluation.report import Interval, Report, load_report
+from rar_tf.markdown import table
 from rar_tf.papers import PUBLISHED
 
 HEADER = (
@@ -117,9 +118,8 @@ def markdown(results: list[Result]) -> str:
     """All tables as Markdown."""
     parts = []
     for setting in settings(results):
-        lines = [HEADER, ("---",) * len(HEADER), *cells(results, setting)]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{table}\n")
+        text = table(HEADER, cells(results, setting))
+        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{text}\n")
     return "\n".join(parts) + "\n" + EXPLANATION + "\n"
 
 

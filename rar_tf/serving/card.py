@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import scipy.stats
 
+from rar_tf import markdown
 from rar_tf.attribution import Explainer
 from rar_tf.environment import versions
 from rar_tf.evaluation import Report, load_report
@@ -135,7 +136,7 @@ def to_markdown(card: dict[str, Any]) -> str:
             f"{how['steps']} steps, rule {how['rule']}; {how['nodes_per_pass']} nodes of "
             f"{how['images_per_pass']} images in one pass.",
         ]
-    lines += ["", "## Metrics", "", *_table(card["metrics"])]
+    lines += ["", "## Metrics", "", _table(card["metrics"])]
     lines += ["", "## Intended use", "", *(f"- {text}" for text in card["intended_use"])]
     lines += ["", "## Limits", "", *(f"- {text}" for text in card["limits"])]
     if card["training"]:
@@ -145,20 +146,15 @@ def to_markdown(card: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(metrics):
+def _table(metrics: list[dict[str, Any]]) -> str:
     if not metrics:
-        return ["None measured."]
-    rows = [
-        "| metric | value | 95% interval | images | protocol |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+        return "None measured."
+    rows = []
     for row in metrics:
         bounds = "" if row["low"] is None else f"{row['low']:.4g} .. {row['high']:.4g}"
-        rows.append(
-            f"| {row['name']} | {row['value']:.4g} | {bounds} | {row['num_examples']} "
-            f"| {row['protocol']} |"
-        )
-    return rows
+        count = str(row["num_examples"])
+        rows.append((row["name"], f"{row['value']:.4g}", bounds, count, row["protocol"]))
+    return markdown.table(("metric", "value", "95% interval", "images", "protocol"), rows)
 
 
 def _settings(values):
