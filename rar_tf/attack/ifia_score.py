@@ -146,9 +146,7 @@ class IfiaSelection:
         values = tf.numpy_function(self._changes, [self._clean, maps, is_candidate], tf.float32)
         return tf.ensure_shape(values, [inputs.x.shape[0], len(self._attack.select) + 1])
 
-    def _changes(
-        self, clean: np.ndarray, maps: np.ndarray, is_candidate: np.ndarray
-    ) -> np.ndarray:
+    def _changes(self, clean: np.ndarray, maps: np.ndarray, is_candidate: np.ndarray) -> np.ndarray:
         attack = self._attack
         k = attack.metric_k or attack.k
         values = np.full((len(is_candidate), len(attack.select) + 1), -np.inf, np.float32)

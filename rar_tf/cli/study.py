@@ -5,85 +5,91 @@
     python -m eval.study --study=beta --budget_minutes=10
 
 lambda: AAT and AdvAAT for weights from 0 to 1.5 (Figure 3). init: seven initializers, each natural,
-adversarially and AAT trained (Figure 4, Table 4). beta: what the attack on maps finds, by the
-sharpness of its second derivatives (Figure 5).
+adversarially and AAT trained (Figure 4, Table 4). beta: top-k intersection by the sharpness of the
+second derivatives of the attack on maps (Figure 5).
 
-What it leaves lies in --output: models/ (workdirs of the trainings), rows/ (an evaluation a line),
-table.md and figure.png. Stop with Ctrl-C, or by --budget_minutes, and repeat the command to go on;
-lines that are missing stay blank. --budget_minutes=0 only draws what is there.
+Results lie in --output: models/ (workdirs of the trainings), rows/ (an evaluation a line),
+table.md and figure.png. Stop with Ctrl-C, or by --budget_minutes, and repeat the command to
+continue; lines without a result stay blank. --budget_minutes=0 only draws the finished ones.
 """
 
 import dataclasses
 import json
 import pathlib
 import signal
+import types
 
 from absl import flags, logging
 
 from rar_tf import datasets, evaluation
+from rar_tf.attack import MapAttack
 from rar_tf.attribution import Explainer
 from rar_tf.cli.command import FLAGS, Stop, say, start, topic
 from rar_tf.cli.settings import settings
 from rar_tf.files import write_atomically
 from rar_tf.naming import as_file_name, check_name
-from rar_tf.presets import studies
+from rar_tf.presets import Preset, studies
 from rar_tf.reporting import study as study_page
 from rar_tf.runs import Divergence, Interrupted, WorkdirError, train_in
 
 topic("Which study, of which lines")
-flags.DEFINE_enum("study", None, list(studies.STUDIES), "Which.")
-flags.DEFINE_list("only", None, "Lines to run, such as aat-0.5, GU-natural or 10; default all.")
+flags.DEFINE_enum("study", None, list(studies.STUDIES), "Study of [FAR] to run.")
+flags.DEFINE_list("only", None, "Lines to run, such as aat-0.5, GU-natural or 10. Default: all.")
 
 topic("The trainings")
-flags.DEFINE_string("dataset", "fashion_mnist", "As train.main's.")
-flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+flags.DEFINE_string("dataset", "fashion_mnist", "Data set of the study, a name as for train.main.")
+flags.DEFINE_string("data_dir", None, "Folder where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
-flags.DEFINE_string("schedule", "fast", "Of the trainings: fast or paper.")
+flags.DEFINE_string("schedule", "fast", "Schedule of the trainings: fast or paper.")
 flags.DEFINE_integer("max_steps", None, "Optimizer steps of each training but the natural ones.")
-flags.DEFINE_integer("natural_steps", None, "Optimizer steps of the natural ones.")
-flags.DEFINE_multi_string("set", [], "NAME=VALUE of a preset's setting, as often as needed.")
-flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
+flags.DEFINE_integer("natural_steps", None, "Number of optimizer steps of each natural training.")
+flags.DEFINE_multi_string("set", [], "Setting of the presets, NAME=VALUE; may be repeated.")
+flags.DEFINE_integer("seed", 0, "Seed for trainings and attacks.")
 
 topic("The measurement")
-flags.DEFINE_enum("protocol", "far", evaluation.PROTOCOLS, "Whose measurement.")
-flags.DEFINE_enum("attack", None, evaluation.ATTACKS, "On maps; default the study's.")
-flags.DEFINE_integer("num_examples", 500, "Test images whose maps are attacked, from the first.")
-flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
-flags.DEFINE_integer("batch_size", 32, "Images at once in evaluation.")
+flags.DEFINE_enum("protocol", "far", evaluation.PROTOCOLS, "Paper whose measurement is made.")
+flags.DEFINE_enum("attack", None, evaluation.ATTACKS, "Attack on maps. Default: the study's.")
+flags.DEFINE_integer("num_examples", 500, "Number of test images whose maps are attacked.")
+flags.DEFINE_integer(
+    "accuracy_examples",
+    None,
+    "Number of images of natural and PGD accuracy. Default: all; 0: none.",
+)
+flags.DEFINE_integer("batch_size", 32, "Number of images in a batch of the attack on maps.")
 
 topic("How long, and where to")
-flags.DEFINE_float("budget_minutes", None, "Wall time after which to stop; default none.")
-flags.DEFINE_string("output", None, "Folder; default runs/studies/STUDY/DATASET.")
+flags.DEFINE_float("budget_minutes", None, "Minutes after which to stop. Default: no limit.")
+flags.DEFINE_string("output", None, "Folder of the study. Default: runs/studies/STUDY/DATASET.")
 
 
 class Budget:
-    """Context manager: after so many seconds, what runs is interrupted as by Ctrl-C.
+    """Time limit: after some seconds, the code inside is interrupted as by Ctrl-C.
 
     Attributes:
-      spent: whether that happened.
+      spent: whether the limit was reached.
     """
 
     def __init__(self, seconds: float | None):
         self._seconds, self.spent = seconds, False
 
-    def __enter__(self):
+    def __enter__(self) -> "Budget":
         if self._seconds is not None:
             self._previous = signal.signal(signal.SIGALRM, self._stop)
             signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 1e-3))
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self._seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._previous)
 
-    def _stop(self, signum, frame):
+    def _stop(self, signum: int, frame: types.FrameType | None) -> None:
         self.spent = True
         signal.raise_signal(signal.SIGINT)
 
 
 class Runner:
-    """Runs cases of a study and reads what there is of them."""
+    """Runs the cases of a study and reads the reports of the finished ones."""
 
     def __init__(self, name: str, root: pathlib.Path):
         self.name, self.root = name, root
@@ -110,7 +116,7 @@ class Runner:
         )
 
     def run(self, case: studies.Case) -> None:
-        """Trains and measures one case, or goes on with it."""
+        """Train and measure one case, or continue it."""
         logging.info("%s study: %s", self.name, case.name)
         preset = self.presets[case.name]
         workdir, classifier = train_in(self.root / "models", preset, self.data)
@@ -118,7 +124,7 @@ class Runner:
             classifier,
             self.data,
             protocol=self._protocol(),
-            attack=self._searches(case),
+            attack=self._attack(case),
             num_examples=FLAGS.num_examples,
             accuracy_examples=FLAGS.accuracy_examples if self.study.accuracies else 0,
             strong_pgd=False,
@@ -130,49 +136,50 @@ class Runner:
         )
 
     def reports(self) -> dict[studies.Case, evaluation.Report]:
-        """Those of the finished cases.
+        """Reports of the finished cases.
 
         Raises:
           ValueError: the folder holds a case with other settings.
         """
         paths = {case: self.root / "rows" / case.name / "report.json" for case in self.study.cases}
-        found = {c: evaluation.load_report(p) for c, p in paths.items() if p.exists()}
-        for case, report in found.items():
+        reports = {c: evaluation.load_report(p) for c, p in paths.items() if p.exists()}
+        for case, report in reports.items():
             self._check(case, report)
-        return found
+        return reports
 
-    def _protocol(self):
+    def _protocol(self) -> evaluation.Protocol:
         explainer = Explainer(self.study.attribution) if self.study.attribution else None
         return evaluation.protocol(
             FLAGS.protocol, FLAGS.dataset, self.data.image_shape, explainer=explainer
         )
 
-    def _searches(self, case):
-        """The name of an attack, or the searches of the case's own sharpness."""
+    def _attack(self, case: studies.Case) -> MapAttack:
+        """The study's attack, with the sharpness of the case where it has one."""
+        attack = self._protocol().attack(self.attack)
         if case.softplus_beta is None:
-            return self.attack
-        return tuple(
+            return attack
+        searches = (
             dataclasses.replace(search, softplus_beta=case.softplus_beta)
-            for search in self._protocol().searches(self.attack)
+            for search in attack.searches
         )
+        return MapAttack(evaluation.CUSTOM_ATTACK, tuple(searches))
 
-    def _check(self, case, report):
-        searches = self._searches(case)
-        if isinstance(searches, str):
-            searches = self._protocol().searches(searches)
+    def _check(self, case: studies.Case, report: evaluation.Report) -> None:
+        """Raises ValueError unless the report is one of this case with these flags."""
+        searches = [dataclasses.asdict(search) for search in self._attack(case).searches]
         wanted = {
-            "preset": json.loads(self.presets[case.name].to_json()),
-            "attack": json.loads(json.dumps([dataclasses.asdict(search) for search in searches])),
+            "preset": self.presets[case.name].to_flat(),
+            "attack": json.loads(json.dumps(searches)),
             "num_examples": min(FLAGS.num_examples, len(self.data.require("test"))),
             "seed": FLAGS.seed,
         }
-        there = {
-            "preset": report.model["preset"],
+        measured = {
+            "preset": Preset.from_flat(report.model["preset"]).to_flat(),
             "attack": report.searches,
             "num_examples": report.dataset["num_examples"],
             "seed": report.seed,
         }
-        changed = [name for name in wanted if wanted[name] != there[name]]
+        changed = [name for name in wanted if wanted[name] != measured[name]]
         if changed:
             raise ValueError(
                 f"--output must be a new folder or hold this study. Received: {self.root}, where "
@@ -181,7 +188,7 @@ class Runner:
 
 
 def draw(runner: Runner) -> None:
-    """Writes and prints the table; writes the figure if there is a line."""
+    """Write and print the table; write the figure if a case is finished."""
     reports = runner.reports()
     text = study_page.table(runner.study, reports)
     write_atomically(runner.root / "table.md", text.encode())
@@ -193,7 +200,7 @@ def draw(runner: Runner) -> None:
 
 
 def run() -> str:
-    """Runs what is missing as far as the budget goes, and draws."""
+    """Run the missing cases as far as the budget goes, and draw the figure."""
     if FLAGS.study is None:
         raise ValueError(f"--study must be one of {', '.join(studies.STUDIES)}. Received: None")
     root = pathlib.Path(FLAGS.output or f"runs/studies/{FLAGS.study}/{as_file_name(FLAGS.dataset)}")

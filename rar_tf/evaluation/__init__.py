@@ -1,17 +1,19 @@
-"""How steady the explanations of any Keras classifier are: metrics, reports, pictures."""
+"""Evaluation: accuracy and attribution robustness of any Keras classifier."""
 
 from rar_tf.evaluation.accuracy import correct, withstands
-from rar_tf.evaluation.classifier import logits_of
+from rar_tf.evaluation.attacks import CUSTOM_ATTACK
 from rar_tf.evaluation.evaluate import evaluate
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics, ExamplesFile
 from rar_tf.evaluation.explain import Explanation, explain
+from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Pgd, Protocol, protocol
 from rar_tf.evaluation.report import Accuracy, Interval, Report, load_report
 
 __all__ = [
     "ATTACKS",
+    "CUSTOM_ATTACK",
     "PROTOCOLS",
     "Accuracy",
     "ExamplesFile",

@@ -1,10 +1,10 @@
-"""One call from a classifier and data to a report."""
+"""evaluate: from a classifier and data to a report."""
 
 import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,19 +12,19 @@ import numpy as np
 from absl import logging
 
 from rar_tf import environment, models
-from rar_tf.attack import Ifia
+from rar_tf.attack import Ifia, MapAttack
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
-from rar_tf.evaluation.classifier import logits_of
+from rar_tf.evaluation.attacks import CUSTOM_ATTACK
 from rar_tf.evaluation.evaluation_set import EvaluationSet
-from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics, ExamplesFile
+from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
-from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.output_folder import OutputFolder
+from rar_tf.evaluation.protocols import Pgd, Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
-from rar_tf.files import write_atomically
 from rar_tf.naming import plain
 
 
@@ -33,7 +33,7 @@ def evaluate(
     dataset: ImageData | Examples | tuple[np.ndarray, np.ndarray],
     *,
     protocol: Protocol | str = "rar",
-    attack: str | Sequence[Ifia] = "default",
+    attack: str | MapAttack | Sequence[Ifia] = "default",
     split: str = "test",
     num_examples: int | None = 500,
     accuracy_examples: int | None = None,
@@ -46,29 +46,30 @@ def evaluate(
     num_pictures: int = 24,
     model_info: dict[str, Any] | None = None,
 ) -> Report:
-    """Measures accuracy, PGD accuracy and attribution robustness of any Keras classifier.
+    """Measure accuracy, PGD accuracy and attribution robustness of any Keras classifier.
 
     The maps of the first `num_examples` images are attacked, of those that the classifier gets
     right; the others are skipped and counted. With an output folder, examples.csv grows by a
-    row an image: the same call again goes on where a stopped one ended.
+    row for each image: the same call again continues a stopped one.
 
     Args:
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       dataset: an ImageData, a split of one, or (images, labels).
       protocol: "rar", "far" or a `Protocol`.
-      attack: "original", "default", "strongest" or "module:function" of one's own, see
-        `Protocol.searches`.
-      split: of an ImageData.
-      num_examples: images whose maps are attacked, and of the strong PGD; None for all.
-      accuracy_examples: images of natural and PGD accuracy; None for all, 0 to skip them.
+      attack: attack on maps: a name of `Protocol.attack`, a `MapAttack` or its searches.
+      split: split of an ImageData: "train", "validation" or "test".
+      num_examples: number of images whose maps are attacked, and of the strong PGD; None for all.
+      accuracy_examples: number of images of natural and PGD accuracy; None for all, 0 to skip
+        them.
       strong_pgd: whether to run the stronger PGD too.
-      outputs: "auto", "logits" or "probabilities": what the classifier puts out.
+      outputs: "auto", "logits" or "probabilities": the classifier's outputs.
       output: folder for report.json, examples.csv and pictures/; None keeps nothing.
-      batch_size: images at once.
-      nodes_per_pass: nodes of a map at once; None for all. Memory grows with batch_size * nodes_per_pass.
-      seed: of random starts.
-      num_pictures: of how many attacked images to keep pictures.
-      model_info: what to say of the model in the report, such as its preset.
+      batch_size: number of images in a batch of the attack on maps.
+      nodes_per_pass: nodes of a map in one pass; None for all. Memory grows with
+        batch_size * nodes_per_pass.
+      seed: seed of random starts.
+      num_pictures: number of attacked images to keep pictures of.
+      model_info: further facts on the model for the report, such as its preset.
 
     Raises:
       ValueError: a model, data, names or numbers that do not fit; or an output folder that
@@ -77,20 +78,20 @@ def evaluate(
     for name, value in (("batch_size", batch_size), ("nodes_per_pass", nodes_per_pass)):
         if value is not None:
             check_count(name, value)
-    selection = EvaluationSet(dataset, split=split, num_examples=num_examples)
+    attacked_set = EvaluationSet(dataset, split=split, num_examples=num_examples)
     if isinstance(protocol, str):
-        protocol = named_protocol(protocol, selection.name, selection.image_shape)
-    searches = protocol.searches(attack) if isinstance(attack, str) else tuple(attack)
-    attack = attack if isinstance(attack, str) else "own"
-    network, how = logits_of(classifier, selection, outputs)
-    described = _describe(classifier, how, model_info, selection, protocol, searches, attack, seed)
-    folder = _Folder(output, described)
-    hits = correct(network, selection)
-    indices = np.flatnonzero(hits)
+        protocol = named_protocol(protocol, attacked_set.name, attacked_set.image_shape)
+    attack = _as_attack(attack, protocol)
+    network, outputs = logits_of(classifier, attacked_set, outputs)
+    model = _describe_model(classifier, outputs, model_info)
+    described = _describe(model, attacked_set, protocol, attack, seed)
+    folder = OutputFolder(output, described)
+    is_correct = correct(network, attacked_set)
+    indices = np.flatnonzero(is_correct)
     rows = folder.rows(indices)
-    batches = attack_maps(
+    for new_rows, pictures in attack_maps(
         network,
-        selection,
+        attacked_set,
         indices,
         protocol,
         attack,
@@ -98,28 +99,26 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
         nodes_per_pass=nodes_per_pass,
-        searches=searches,
-    )
-    for new_rows, pictures in batches:
+    ):
         folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
         rows += new_rows
-    everything = None
+    accuracy_set = None
     if accuracy_examples != 0:
-        everything = EvaluationSet(dataset, split=split, num_examples=accuracy_examples)
-    twice = _duplicates(dataset, split, everything)
-    first = selection if strong_pgd else None
+        accuracy_set = EvaluationSet(dataset, split=split, num_examples=accuracy_examples)
+    repeated = _duplicates(dataset, split, accuracy_set)
+    strong_set = attacked_set if strong_pgd else None
     accuracies: dict[str, Any] = folder.accuracies(
         {"accuracy_examples": accuracy_examples, "strong_pgd": strong_pgd}
-        | ({"duplicates": twice} if twice else {}),
-        lambda: _accuracies(network, everything, first, protocol, seed, twice),
+        | ({"duplicates": repeated} if repeated else {}),
+        lambda: _accuracies(network, accuracy_set, strong_set, protocol, seed, repeated),
     )
     report = Report(
         **described,
         batch_size=batch_size,
         nodes_per_pass=nodes_per_pass,
-        duplicates=twice,
+        duplicates=repeated,
         **accuracies,
-        **reports.summarize(rows, misclassified=int((~hits).sum())),
+        **reports.summarize(rows, misclassified=int((~is_correct).sum())),
         hardware=environment.hardware(),
         versions=environment.versions(),
     )
@@ -127,59 +126,91 @@ def evaluate(
     return report
 
 
-def _duplicates(dataset, split, everything) -> list[int] | None:
-    """Of the images of the accuracies; None where there are none, or nothing to compare with."""
-    if everything is None or not isinstance(dataset, ImageData) or split == "train":
+def _as_attack(attack: str | MapAttack | Sequence[Ifia], protocol: Protocol) -> MapAttack:
+    if isinstance(attack, str):
+        return protocol.attack(attack)
+    if isinstance(attack, MapAttack):
+        return attack
+    return MapAttack(CUSTOM_ATTACK, tuple(attack))
+
+
+def _duplicates(
+    dataset: ImageData | Examples | tuple[np.ndarray, np.ndarray],
+    split: str,
+    accuracy_set: EvaluationSet | None,
+) -> list[int] | None:
+    """Numbers of the accuracies' images that are training images too; None without any."""
+    if accuracy_set is None or not isinstance(dataset, ImageData) or split == "train":
         return None
-    found = duplicates(dataset, split)
-    return None if found is None else [int(i) for i in found if i < len(everything)] or None
+    repeated = duplicates(dataset, split)
+    if repeated is None:
+        return None
+    return [int(i) for i in repeated if i < len(accuracy_set)] or None
 
 
-def _accuracies(network, everything, first, protocol, seed, twice) -> dict[str, Accuracy | None]:
-    """Of all images, and of the first by the strong PGD; None where there is no selection."""
+def _accuracies(
+    network: keras.Model,
+    accuracy_set: EvaluationSet | None,
+    strong_set: EvaluationSet | None,
+    protocol: Protocol,
+    seed: int,
+    repeated: list[int] | None,
+) -> dict[str, Accuracy | None]:
+    """Accuracies by field of the report; None where there is no set of images."""
 
-    def pgd_hits(selection, pgd):
-        return selection and withstands(network, selection, protocol.threat, pgd, seed=seed)
+    def pgd_hits(images: EvaluationSet | None, pgd: Pgd) -> np.ndarray | None:
+        if images is None:
+            return None
+        return withstands(network, images, protocol.threat, pgd, seed=seed)
 
-    def share(hits, left_out=None):
+    def share(hits: np.ndarray | None, left_out: list[int] | None = None) -> Accuracy | None:
         if hits is not None and left_out is not None:
             hits = np.delete(hits, left_out)
         return Accuracy(float(np.mean(hits)), len(hits)) if hits is not None and len(hits) else None
 
-    natural = everything and correct(network, everything)
-    pgd = pgd_hits(everything, protocol.pgd)
+    natural = None if accuracy_set is None else correct(network, accuracy_set)
+    pgd = pgd_hits(accuracy_set, protocol.pgd)
     return {
         "natural_accuracy": share(natural),
         "pgd_accuracy": share(pgd),
-        "strong_pgd_accuracy": share(pgd_hits(first, protocol.strong_pgd)),
-        "natural_accuracy_without_duplicates": share(natural, twice) if twice else None,
-        "pgd_accuracy_without_duplicates": share(pgd, twice) if twice else None,
+        "strong_pgd_accuracy": share(pgd_hits(strong_set, protocol.strong_pgd)),
+        "natural_accuracy_without_duplicates": share(natural, repeated) if repeated else None,
+        "pgd_accuracy_without_duplicates": share(pgd, repeated) if repeated else None,
     }
 
 
-def _describe(classifier, how, info, selection, protocol, searches, attack, seed) -> dict[str, Any]:
-    """What decides the rows of an evaluation, as plain data."""
+def _describe(
+    model: dict[str, Any],
+    attacked_set: EvaluationSet,
+    protocol: Protocol,
+    attack: MapAttack,
+    seed: int,
+) -> dict[str, Any]:
+    """Fields of the report that decide the rows of an evaluation, as plain data."""
     described = {
-        "model": _describe_model(classifier, how, info),
+        "model": model,
         "dataset": {
-            "name": selection.name,
-            "source": selection.source,
-            "split": selection.split,
-            "images": f"the first {len(selection)}",
-            "num_examples": len(selection),
-            "class_names": selection.class_names,
+            "name": attacked_set.name,
+            "source": attacked_set.source,
+            "split": attacked_set.split,
+            "images": f"the first {len(attacked_set)}",
+            "num_examples": len(attacked_set),
+            "class_names": attacked_set.class_names,
         },
         "protocol": dataclasses.asdict(protocol),
-        "attack": attack,
-        "searches": [dataclasses.asdict(search) for search in searches],
+        "attack": attack.name,
+        "searches": [dataclasses.asdict(search) for search in attack.searches],
+        "worst_of_each_metric": attack.worst_of_each_metric,
+        "reference": attack.reference,
         "seed": seed,
     }
-    return json.loads(
-        json.dumps(described, default=plain)
-    )  # tuples become lists, as when read again
+    # Tuples become lists, as when read again.
+    return json.loads(json.dumps(described, default=plain))
 
 
-def _describe_model(classifier, how, info):
+def _describe_model(
+    classifier: keras.Model, outputs: str, model_info: dict[str, Any] | None
+) -> dict[str, Any]:
     relus = models.count_relus(classifier)
     if relus == 0:
         logging.warning(
@@ -191,73 +222,9 @@ def _describe_model(classifier, how, info):
         digest.update(np.ascontiguousarray(weight).tobytes())
     return {
         "name": classifier.name,
-        "outputs": how,
+        "outputs": outputs,
         "parameters": int(classifier.count_params()),
         "relus": relus,
         "weights_sha256": digest.hexdigest(),
-        **(info or {}),
+        **(model_info or {}),
     }
-
-
-class _Folder:
-    """The output folder; without one, nothing is kept."""
-
-    def __init__(self, path: str | pathlib.Path | None, settings: dict[str, Any]):
-        self._root = None if path is None else pathlib.Path(path)
-        if self._root is None:
-            return
-        (self._root / "pictures").mkdir(parents=True, exist_ok=True)
-        self._examples = ExamplesFile(self._root / "examples.csv")
-        # Where the same weights and images lie does not matter.
-        model = settings["model"]["weights_sha256"]
-        data = {name: value for name, value in settings["dataset"].items() if name != "source"}
-        settings = settings | {"model": model, "dataset": data}
-        there = self._root / "settings.json"
-        if not there.exists():
-            write_atomically(there, (json.dumps(settings, indent=2) + "\n").encode())
-            return
-        before = json.loads(there.read_text(encoding="utf-8"))
-        changed = [name for name in settings if before.get(name) != settings[name]]
-        if changed:
-            raise ValueError(
-                f"output must be a new folder or hold this evaluation. Received: {self._root}, "
-                f"which holds one with another {', '.join(changed)}"
-            )
-
-    def rows(self, indices: np.ndarray) -> list[ExampleMetrics]:
-        """What an earlier run found of the first of `indices`."""
-        rows = [] if self._root is None else self._examples.rows()
-        if [row.index for row in rows] != list(indices[: len(rows)]):
-            raise ValueError(
-                f"{self._root}/examples.csv must hold the first of the correctly classified "
-                "images. Received: others, as of another machine; choose a new output folder"
-            )
-        return rows
-
-    def add(self, rows: list[ExampleMetrics], pictures: list[AttackedExample]) -> None:
-        if self._root is None:
-            return
-        for picture in pictures:
-            path = self._root / "pictures" / f"{picture.index:06d}.npz"
-            np.savez_compressed(path, **dataclasses.asdict(picture))
-        self._examples.append(rows)
-
-    def accuracies(
-        self, settings: dict[str, Any], compute: Callable[[], dict[str, Accuracy | None]]
-    ) -> dict[str, Accuracy | None]:
-        """Those that an earlier run with these settings kept, else this one's."""
-        if self._root is None:
-            return compute()
-        path = self._root / "accuracy.json"
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if kept.get("settings") == settings:
-            return {n: value and Accuracy(**value) for n, value in kept["values"].items()}
-        found = compute()
-        values = {name: value and dataclasses.asdict(value) for name, value in found.items()}
-        text = json.dumps({"settings": settings, "values": values}, indent=2)
-        write_atomically(path, f"{text}\n".encode())
-        return found
-
-    def finish(self, report: Report) -> None:
-        if self._root is not None:
-            report.save(self._root / "report.json")

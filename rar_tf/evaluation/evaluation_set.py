@@ -1,4 +1,6 @@
-"""The images that are evaluated, whatever they come as."""
+"""EvaluationSet: the images of an evaluation, from a data set, a split or arrays."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +26,7 @@ class EvaluationSet:
           dataset: an ImageData, of which `split` is taken; a split; or (images [N, H, W, C],
             uint8 or floats in [0, 1]; labels [N]).
           split: "train", "validation" or "test" of an ImageData.
-          num_examples: how many, from the first; None for all.
+          num_examples: number of images, from the first; None for all.
 
         Raises:
           ValueError: no image, or arrays of another shape, type or range.
@@ -44,7 +46,7 @@ class EvaluationSet:
         self._size = len(dataset) if num_examples is None else min(num_examples, len(dataset))
         if not self._size:
             raise ValueError(
-                "the evaluation needs at least one image. Received: an empty selection"
+                "the evaluation needs at least one image. Received: an empty set of images"
             )
         self.image_shape: tuple[int, int, int] = self.read(np.arange(1))[0].shape[1:]
 
@@ -53,7 +55,7 @@ class EvaluationSet:
 
     @property
     def signature(self) -> list[tf.TensorSpec]:
-        """Of (x, y) of any number of images: a function traced with it traces once."""
+        """Signature of (x, y) for any number of images: a function with it is traced once."""
         x = tf.TensorSpec([None, *self.image_shape], tf.float32)
         return [x, tf.TensorSpec([None], tf.int32)]
 
@@ -63,16 +65,16 @@ class EvaluationSet:
         x = to_unit(images) if images.dtype == np.uint8 else images.astype(np.float32)
         return x, np.asarray(labels, np.int32)
 
-    def batches(self, batch_size: int = BATCH):
-        """Yields (x, y) in order."""
+    def batches(self, batch_size: int = BATCH) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (x, y) in order."""
         for start in range(0, self._size, batch_size):
             yield self.read(np.arange(start, min(start + batch_size, self._size)))
 
 
 class _Arrays:
-    """Arrays of a user, checked."""
+    """Images and labels of a user, validated."""
 
-    def __init__(self, images, labels):
+    def __init__(self, images: np.ndarray, labels: np.ndarray):
         images, labels = np.asarray(images), np.asarray(labels)
         if images.ndim != 4 or 0 in images.shape[1:]:
             raise ValueError(f"images must be [N, H, W, C]. Received: shape {images.shape}")
@@ -89,8 +91,8 @@ class _Arrays:
                 raise ValueError(f"pixels must be in [0, 1]. Received: pixels in [{low}, {high}]")
         self._images, self._labels = images, labels
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._labels)
 
-    def read(self, indices):
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._images[indices], self._labels[indices]

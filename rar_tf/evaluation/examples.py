@@ -1,4 +1,4 @@
-"""Attacked images: a row of figures each, kept in a file that grows as they come."""
+"""Attacked images: their metrics, kept in a file that grows, and their pictures."""
 
 import csv
 import dataclasses
@@ -14,9 +14,11 @@ class ExampleMetrics:
     """One attacked image of examples.csv.
 
     Attributes:
-      index: in the split.
-      label: its label, which is also the prediction.
-      top_k, kendall, spearman: of the clean and the perturbed map; 1 without a candidate.
+      index: number of the image in the split.
+      label: label of the image, which is also the prediction.
+      top_k: top-k intersection of the clean and the perturbed map; 1 without a candidate.
+      kendall: Kendall's tau of the two maps; 1 without a candidate.
+      spearman: Spearman's correlation of the two maps; 1 without a candidate.
       center_shift: distance of the maps' centres of mass, in pixels.
       candidate: 1 if any perturbed image of unchanged label counted.
       undefined: 1 if a metric was NaN for some perturbed image of unchanged label.
@@ -24,7 +26,7 @@ class ExampleMetrics:
       perturbation: largest change of a pixel in the image of the lowest Kendall.
       completeness_error: |sum of the clean attribution - (f_y(x) - f_y(0))|, in logits.
       output_change: f_y(x) - f_y(0), in logits.
-      seconds: of the search, per image of its batch.
+      seconds: wall time of the attack on its batch, divided by the number of images.
     """
 
     index: int
@@ -44,7 +46,15 @@ class ExampleMetrics:
 
 @dataclasses.dataclass(frozen=True)
 class AttackedExample:
-    """What is shown of one image: pixels [H, W, C] and maps [H, W], clean and perturbed."""
+    """Picture of one attacked image.
+
+    Attributes:
+      index: number of the image in the split.
+      x: [H, W, C], pixels in [0, 1].
+      x_adv: [H, W, C], the perturbed image.
+      before: [H, W], the map of x.
+      after: [H, W], the map of x_adv.
+    """
 
     index: int
     x: np.ndarray
@@ -54,7 +64,7 @@ class AttackedExample:
 
 
 class ExamplesFile:
-    """examples.csv: rows appended as they come, whole rows only, so that a run can resume."""
+    """examples.csv: a table that grows by whole rows, so that a stopped run can be continued."""
 
     _FIELDS = [field.name for field in dataclasses.fields(ExampleMetrics)]
 
@@ -62,10 +72,10 @@ class ExamplesFile:
         self._path = path
 
     def rows(self) -> list[ExampleMetrics]:
-        """What is there; a last line that was cut off is dropped from the file.
+        """Rows of the file; an incomplete last line is removed from it.
 
         Raises:
-          ValueError: the file is another program's.
+          ValueError: the file has other columns or values.
         """
         if not self._path.exists():
             return []
@@ -77,7 +87,7 @@ class ExamplesFile:
                 f"Received: {error}"
             ) from error
 
-    def _rows(self):
+    def _rows(self) -> list[ExampleMetrics]:
         text = self._path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
@@ -92,7 +102,7 @@ class ExamplesFile:
         return [_row(line) for line in reader]
 
     def append(self, rows: list[ExampleMetrics]) -> None:
-        """Adds rows; they are on the disk when this returns."""
+        """Append rows; they are on the disk when this returns."""
         new = not self._path.exists() or not self._path.stat().st_size
         with open(self._path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._FIELDS, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""One image, its map, and how far an attack pushes that map."""
+"""explain: the map of one image, and the map after an attack."""
 
 import dataclasses
 
@@ -6,22 +6,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf.evaluation.classifier import logits_of
+from rar_tf.attack import MapAttack
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
+from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.protocols import Protocol
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What `explain` found.
+    """Result of `explain`.
 
     Attributes:
-      picture: the image and the worst perturbed one found, with their maps.
-      row: the metrics; its label is the predicted class.
-      k: of the top-k intersection.
-      probability, probability_after: of the predicted class, in [0, 1].
+      picture: the image and its worst perturbation, with their maps.
+      row: metrics of the two maps; its label is the predicted class.
+      k: number of pixels of the top-k intersection.
+      probability: probability of the predicted class, in [0, 1].
+      probability_after: the same after the attack.
     """
 
     picture: AttackedExample
@@ -35,24 +37,24 @@ def explain(
     classifier: keras.Model,
     image: np.ndarray,
     protocol: Protocol,
-    attack: str = "default",
+    attack: str | MapAttack = "default",
     *,
     outputs: str = "auto",
     index: int = 0,
     seed: int = 0,
     nodes_per_pass: int | None = 10,
 ) -> Explanation:
-    """Explains the predicted class of an image, and attacks the explanation.
+    """Explain the predicted class of an image, and attack the explanation.
 
     Args:
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       image: [H, W, C], uint8 or floats in [0, 1].
-      protocol: what is measured, within which threat.
-      attack: how it is searched, see `Protocol.searches`.
-      outputs: "auto", "logits" or "probabilities": what the classifier puts out.
-      index: number to call the image by.
-      seed: of random starts.
-      nodes_per_pass: nodes of a map at once; None for all.
+      protocol: map, metrics and threat.
+      attack: a name of `Protocol.attack`, or an attack.
+      outputs: "auto", "logits" or "probabilities": the classifier's outputs.
+      index: number of the image in the result.
+      seed: seed of random starts.
+      nodes_per_pass: nodes of a map in one pass; None for all.
 
     Raises:
       ValueError: an image that does not fit the classifier, or an unknown attack.
@@ -63,15 +65,17 @@ def explain(
     network, _ = logits_of(classifier, unlabelled, outputs)
     x, _ = unlabelled.read(np.arange(1))
     label = int(tf.argmax(network(tf.constant(x), training=False), -1)[0])
-    selection = EvaluationSet((x, np.array([label], np.int32)))
-    # By another name than "strongest": all metrics are of the perturbed image that is shown.
+    labelled = EvaluationSet((x, np.array([label], np.int32)))
+    if isinstance(attack, str):
+        attack = protocol.attack(attack)
+    # All metrics are those of the perturbed image that is shown.
+    attack = dataclasses.replace(attack, worst_of_each_metric=False)
     (rows, pictures), *_ = attack_maps(
         network,
-        selection,
+        labelled,
         np.arange(1),
         protocol,
-        f"{attack}, one image",
-        searches=protocol.searches(attack),
+        attack,
         seed=seed,
         batch_size=1,
         nodes_per_pass=nodes_per_pass,

@@ -1,15 +1,18 @@
-"""What is measured, by paper and data set, and how hard it is searched for, by name."""
+"""Protocols: what an evaluation measures, by paper and data set."""
 
 import dataclasses
 import math
+from typing import Any
 
-from rar_tf.attack import Ifia, LpBall
+from rar_tf.attack import Ifia, LpBall, MapAttack
 from rar_tf.attribution import Explainer
 from rar_tf.checks import check_count, is_count
+from rar_tf.evaluation.attacks import NAMED_ATTACKS
 from rar_tf.naming import CUSTOM, call_custom, check_name, find, is_custom
+from rar_tf.papers import far, rar
 
 PROTOCOLS = ("rar", "far")
-ATTACKS = ("original", "default", "strongest")
+ATTACKS = tuple(NAMED_ATTACKS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +20,16 @@ class Pgd:
     """Projected gradient descent against the prediction.
 
     Attributes:
-      steps, step_size: step_size in pixel units.
-      restarts: random starts, >= 1; an image counts only if it withstands all.
+      steps: number of steps.
+      step_size: size of a step, in pixel units.
+      restarts: number of random starts, >= 1; an image counts only if it withstands all.
     """
 
     steps: int
     step_size: float
     restarts: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("steps", "restarts"):
             check_count(name, getattr(self, name))
         if not self.step_size > 0:
@@ -38,14 +42,15 @@ class Protocol:
 
     Attributes:
       name: "rar" or "far".
-      dataset: whose published settings these are; "other" for settings of ours.
-      threat: the allowed set of both attacks.
-      k: of the metric top-k intersection.
-      explainer: the map that the metrics are about.
-      pgd: the table's attack on predictions.
-      strong_pgd: a stronger one, reported beside it.
-      attack_k: of the score `top_k`.
-      attack_steps, attack_step_size: of the paper's attack on maps.
+      dataset: data set whose published settings these are; "other" where none are published.
+      threat: allowed set of the attacks on maps and on predictions.
+      k: number of pixels of the metric top-k intersection.
+      explainer: map that the metrics compare.
+      pgd: the paper's attack on predictions.
+      strong_pgd: stronger attack on predictions, reported beside it.
+      attack_k: number of pixels of the score `top_k`.
+      attack_steps: number of steps of the paper's attack on maps.
+      attack_step_size: size of its steps, in pixel units.
     """
 
     name: str
@@ -59,30 +64,21 @@ class Protocol:
     attack_steps: int
     attack_step_size: float
 
-    def searches(self, attack: str) -> tuple[Ifia, ...]:
-        """The searches that the named attack consists of.
+    def attack(self, name: str) -> MapAttack:
+        """The attack on maps of this name.
 
-        original: the paper's. [RAR]: the protocol's own map in score and selection, the
-          softplus twin, each iterate's Kendall. [FAR Algorithm 1, Table 2]: softplus second
-          derivative with beta 1, three runs, the first from x, the others from random starts.
-        default: top-k mass plus 0.025 times the smooth surrogate `log_pearson`, on the softplus
-          twin, held back where the label flips, the iterate of the lowest mean of top-k
-          intersection and Kendall; once from x and once from a random start, each in 15% of the
-          steps, as much larger, with 8 rotating midpoint nodes instead of 100, in bfloat16.
-          On 200 validation images each of three models it is at least as strong as `original`:
-          benchmarks/ifia_economy.py.
-        strongest: a portfolio of scores and starts around `default`, whose searches are its
-          first; each metric is the worst of what all found, never weaker than `default` on
-          an image.
-        module:function: one's own, from this protocol to a tuple of `Ifia`.
+        Args:
+          name: "original", the paper's attack; "default", cheaper; "strongest", a portfolio of
+            searches around `default` (see `evaluation.attacks`); or "module:function", a custom
+            function from this protocol to a `MapAttack` or a tuple of `Ifia`.
 
         Raises:
-          ValueError: an unknown name, or a function of one's own that does not give searches.
+          ValueError: an unknown name, or a custom function that does not return an attack.
         """
-        if is_custom(attack):
-            return _own_searches(attack, self)
-        check_name("attack", attack, ATTACKS, CUSTOM)
-        paper = Ifia(
+        if is_custom(name):
+            return _custom_attack(name, self)
+        check_name("attack", name, NAMED_ATTACKS, CUSTOM)
+        search = Ifia(
             self.threat,
             k=self.attack_k,
             metric_k=self.k,
@@ -90,100 +86,20 @@ class Protocol:
             step_size=self.attack_step_size,
             explainer=self.explainer,
         )
-        if attack == "original" and self.name == "far":
-            paper = dataclasses.replace(
-                paper, algorithm="until_flip", second_derivatives="softplus_second_derivative"
-            )
-            restart = dataclasses.replace(paper, random_start=True)
-            return (paper, restart, restart)
-        if attack == "original":
-            return (paper,)
-        steps = max(round(0.15 * self.attack_steps), 15)  # FAR's seven are few
-        few = _cheap(self.explainer, 8)
-        economical = dataclasses.replace(
-            paper,
-            score=_mixture(0.025),
-            steps=steps,
-            step_size=self.attack_step_size * max(self.attack_steps / steps, 1.0),
-            select=("top_k_and_kendall",),
-            hold_label=1.0,
-            explainer=few,
-            rotate_nodes=few.attribution == "integrated_gradients",
-            clean_explainer=self.explainer,
-            precision="mixed_bfloat16",
-        )
-        # Two short searches find more of the maxima than a long one.
-        default = (economical, dataclasses.replace(economical, random_start=True))
-        return default if attack == "default" else _portfolio(default)
+        return NAMED_ATTACKS[name](search, self.name)
 
 
-def _own_searches(attack: str, protocol: Protocol) -> tuple[Ifia, ...]:
-    searches = call_custom("attack", attack, find("attack", attack, {}), tuple, protocol)
-    if not searches or not all(isinstance(search, Ifia) for search in searches):
-        raise ValueError(f"attack={attack} must return a tuple of Ifia. Received: {searches}")
-    return searches
-
-
-def _cheap(explainer: Explainer, nodes: int) -> Explainer:
-    if explainer.attribution != "integrated_gradients":
-        return explainer
-    return dataclasses.replace(explainer, steps=min(nodes, explainer.steps), rule="midpoint")
-
-
-def _mixture(weight: float) -> tuple[tuple[str, float], ...]:
-    return (("top_k", 1.0), ("log_pearson", weight))
-
-
-def _portfolio(default: tuple[Ifia, ...]) -> tuple[Ifia, ...]:
-    # The default's own iterates are among those that compete.
-    first = [
-        dataclasses.replace(search, select=(*search.select, "top_k", "kendall", "spearman"))
-        for search in default
-    ]
-    # Steps that shrink, on coarser maps, reach other maxima at a fraction of the cost.
-    base = default[0]
-    shrinking = dataclasses.replace(
-        base,
-        select=("top_k", "kendall"),
-        select_every=2,
-        explainer=_cheap(base.explainer, 5),
-        selection_explainer=base.explainer,
-        steps=20,
-        step_size=base.threat.epsilon / 2,
-        decay="linear",
-    )
-    random = dataclasses.replace(shrinking, random_start=True)
-    return (
-        *first,
-        dataclasses.replace(random, score="top_k"),
-        dataclasses.replace(shrinking, score="mass_center"),
-        dataclasses.replace(random, score="log_pearson"),
-        dataclasses.replace(shrinking, score=_mixture(1.0)),
-        dataclasses.replace(
-            random,
-            score="log_pearson",
-            second_derivatives="softplus_second_derivative",
-            softplus_beta=4.0,
-        ),
-    )
-
-
-# Radius, k, top-k of the score, steps and size of the attack on maps, PGD: [RAR], the
-# configurations published with its code.
-_RAR = {
-    "mnist": (0.3, 100, 200, 100, 0.01, Pgd(40, 0.01)),
-    "fashion_mnist": (0.1, 100, 100, 100, 0.01, Pgd(20, 0.01)),
-    "gtsrb": (8 / 255, 100, 100, 50, 1 / 255, Pgd(7, 2 / 255)),
-    "oxford_flowers17": (8 / 255, 1000, 1000, 100, 1 / 255, Pgd(7, 2 / 255)),
-}
-# Radius, k: [FAR Table 2]; steps are the same for all data sets.
-_FAR = {
-    "mnist": (0.3, 50),
-    "fashion_mnist": (0.1, 50),
-    "cifar10": (0.03, 100),
-    "gtsrb": (0.03, 100),
-    "restricted_imagenet": (0.01, 300),
-}
+def _custom_attack(name: str, protocol: Protocol) -> MapAttack:
+    """The attack that a custom function returns, under the name of the function."""
+    attack = call_custom("attack", name, find("attack", name, {}), object, protocol)
+    if isinstance(attack, MapAttack):
+        return dataclasses.replace(attack, name=name)
+    try:
+        return MapAttack(name, attack)
+    except ValueError as error:
+        raise ValueError(
+            f"attack={name} must return a MapAttack or a tuple of Ifia. Received: {attack}"
+        ) from error
 
 
 def protocol(
@@ -205,10 +121,11 @@ def protocol(
       name: "rar" or "far".
       dataset: name of a data set.
       image_shape: (H, W, C).
-      norm: of the threat; settings for 2 are nowhere published, epsilon must be given.
+      norm: norm of the threat; no settings are published for 2, epsilon must be given.
       epsilon: radius in pixel units; None for the protocol's.
-      k: of the metric and the score; None for the protocol's.
-      explainer: None for the papers' integrated gradients, 100 right-rule nodes from black.
+      k: number of pixels of the metric and the score; None for the protocol's.
+      explainer: map to measure; None for the papers' integrated gradients, 100 right-rule nodes
+        from black.
 
     Raises:
       ValueError: an unknown name, norm 2 without epsilon, or k larger than the map.
@@ -217,34 +134,44 @@ def protocol(
     if norm == 2 and epsilon is None:
         raise ValueError("norm 2 needs an epsilon. Received: norm=2, epsilon=None")
     pixels = math.prod(image_shape[:2])
-    tenth = max(1, pixels // 10)
-    known = dataset in (_RAR if name == "rar" else _FAR)
-    if name == "rar":
-        radius, own_k, attack_k, steps, size, pgd = _RAR[dataset if known else "gtsrb"]
-    else:
-        radius, own_k = _FAR[dataset if known else "cifar10"]
-        attack_k, steps, size = own_k, 7, 1.2 / 7 * radius
-        pgd = Pgd(40, 0.03 * radius)
+    known = dataset in (rar if name == "rar" else far).EVALUATION
+    published = _rar_settings(dataset) if name == "rar" else _far_settings(dataset)
+    metric_k, attack_k = published["k"], published["attack_k"]
     if not known:
-        own_k = attack_k = tenth
+        metric_k = attack_k = max(1, pixels // 10)
     if k is not None:
-        own_k = attack_k = k
-    if not is_count(own_k) or not 1 <= own_k <= pixels:
+        metric_k = attack_k = k
+    if not is_count(metric_k) or not 1 <= metric_k <= pixels:
         raise ValueError(
             f"k must be in 1 .. {pixels}, the pixels of a map {image_shape[0]}x{image_shape[1]}. "
-            f"Received: k={own_k}"
+            f"Received: k={metric_k}"
         )
-    threat = LpBall(norm, radius if epsilon is None else epsilon)
-    scale = threat.epsilon / radius
+    threat = LpBall(norm, published["epsilon"] if epsilon is None else epsilon)
+    scale = threat.epsilon / published["epsilon"]
     return Protocol(
-        name,
-        dataset if known else "other",
-        threat,
-        own_k,
-        explainer or Explainer(),
-        dataclasses.replace(pgd, step_size=pgd.step_size * scale),
-        Pgd(100, threat.epsilon / 10, restarts=5),
-        attack_k,
-        steps,
-        size * scale,
+        name=name,
+        dataset=dataset if known else "other",
+        threat=threat,
+        k=metric_k,
+        explainer=explainer or Explainer(),
+        pgd=Pgd(published["pgd_steps"], published["pgd_step_size"] * scale),
+        strong_pgd=Pgd(100, threat.epsilon / 10, restarts=5),
+        attack_k=attack_k,
+        attack_steps=published["attack_steps"],
+        attack_step_size=published["attack_step_size"] * scale,
     )
+
+
+def _rar_settings(dataset: str) -> dict[str, Any]:
+    return rar.EVALUATION.get(dataset, rar.EVALUATION[rar.EVALUATION_OF_OTHERS])
+
+
+def _far_settings(dataset: str) -> dict[str, Any]:
+    settings = far.EVALUATION.get(dataset, far.EVALUATION[far.EVALUATION_OF_OTHERS])
+    return settings | {
+        "attack_k": settings["k"],
+        "attack_steps": far.ATTACK_STEPS,
+        "attack_step_size": far.ATTACK_STEP_SIZE * settings["epsilon"],
+        "pgd_steps": far.PGD_STEPS,
+        "pgd_step_size": far.PGD_STEP_SIZE * settings["epsilon"],
+    }

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain data: report.json."""
+"""Report: the figures of an evaluation as plain data, in report.json."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ import scipy.stats
 
 from rar_tf.attribution import METRICS
 from rar_tf.evaluation.examples import ExampleMetrics
+from rar_tf.evaluation.former_names import upgrade
 from rar_tf.files import write_atomically
 
 ACCURACIES = (
@@ -25,11 +26,13 @@ _RESAMPLES = 2000
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A metric over images; NaN left out (and counted elsewhere).
+    """Statistics of a metric over images; NaN is left out, and counted in `Report.counts`.
 
     Attributes:
-      mean, median: over all attacked images, 1 (0 for centre_shift) where no candidate was.
-      low, high: bootstrap 95% interval of the mean, percentiles.
+      mean: mean over all attacked images; 1 (0 for center_shift) for images without a candidate.
+      median: median over the same images.
+      low: lower end of the bootstrap 95% interval of the mean, by percentiles.
+      high: its upper end.
       mean_with_candidate: mean over the images with a candidate alone; None if there is none.
     """
 
@@ -45,8 +48,8 @@ class Accuracy:
     """Share of images with the right prediction.
 
     Attributes:
-      value: in [0, 1].
-      num_examples: of how many images, from the first of the split.
+      value: the share, in [0, 1].
+      num_examples: number of images, from the first of the split.
     """
 
     value: float
@@ -58,23 +61,31 @@ class Report:
     """One evaluation of one model.
 
     Attributes:
-      model: what is known of the model: file, preset, how its logits were had, ReLUs found.
-      dataset: name, source, split, and which of its images.
+      model: facts on the model: file, preset, how logits were obtained, number of ReLUs.
+      dataset: name, source and split of the data, and which of its images.
       protocol: `Protocol` as plain data.
-      attack: "original", "default" or "strongest".
+      attack: name of the attack on maps.
       searches: each `Ifia` of the attack as plain data.
-      seed, batch_size, nodes_per_pass: of the run.
-      natural_accuracy, pgd_accuracy, strong_pgd_accuracy: None where not measured.
-      counts: attacked, misclassified, no_candidate, undefined (a metric was NaN), constant
-        (a constant clean map).
+      seed: seed of random starts.
+      batch_size: number of images in a batch of the last run.
+      nodes_per_pass: nodes of a map in one pass of the last run; None for all.
+      natural_accuracy: accuracy on clean images; None where not measured.
+      pgd_accuracy: accuracy under the paper's PGD; None where not measured.
+      strong_pgd_accuracy: accuracy under the stronger PGD; None where not measured.
+      counts: numbers of images: attacked, misclassified, no_candidate, undefined (a metric was
+        NaN), constant (a constant clean map).
       metrics: `Interval` by name of metric.
       completeness: mean |sum IG - (f(x) - f(0))| and mean |f(x) - f(0)|, in logits.
-      seconds: wall time of the attack on maps, of all runs that it took.
-      images_per_second: of the attack on maps.
-      hardware, versions: of the machine of the last run.
-      duplicates: indices of those images of the accuracies that are, pixel by pixel, training
+      seconds: wall time of the attack on maps, of all runs together.
+      images_per_second: speed of the attack on maps.
+      hardware: facts on the machine of the last run.
+      versions: versions of Python and the libraries of the last run.
+      worst_of_each_metric: of `MapAttack`.
+      reference: of `MapAttack`.
+      duplicates: numbers of those images of the accuracies that are, pixel by pixel, training
         images too; None where none are or they were not looked for.
-      natural_accuracy_without_duplicates, pgd_accuracy_without_duplicates: without these.
+      natural_accuracy_without_duplicates: natural accuracy without these images.
+      pgd_accuracy_without_duplicates: PGD accuracy without these images.
     """
 
     model: dict[str, Any]
@@ -95,6 +106,8 @@ class Report:
     images_per_second: float | None
     hardware: dict[str, Any]
     versions: dict[str, str]
+    worst_of_each_metric: bool = False
+    reference: int = 0
     duplicates: list[int] | None = None
     natural_accuracy_without_duplicates: Accuracy | None = None
     pgd_accuracy_without_duplicates: Accuracy | None = None
@@ -104,18 +117,18 @@ class Report:
         return json.dumps(_finite(dataclasses.asdict(self)), indent=2, allow_nan=False) + "\n"
 
     def save(self, path: pathlib.Path) -> None:
-        """Writes the JSON file, whole or not at all."""
+        """Write the JSON file, whole or not at all."""
         write_atomically(path, self.to_json().encode())
 
 
 def load_report(path: str | pathlib.Path) -> Report:
-    """Reads a report.json.
+    """Read a report.json, of this version or an earlier one.
 
     Raises:
-      ValueError: it is not one.
+      ValueError: the file is no report.
     """
     try:
-        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        values = upgrade(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
         for name in ACCURACIES:
             values[name] = values.get(name) and Accuracy(**values[name])
         values["metrics"] = {name: Interval(**value) for name, value in values["metrics"].items()}
@@ -130,11 +143,11 @@ def interval(values: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Interv
     Args:
       values: [N], the metric of each image.
       candidate: [N] bool, whether the image had a candidate.
-      seed: of the resampling.
+      seed: seed of the resampling.
     """
     values, candidate = np.asarray(values, np.float64), np.asarray(candidate, bool)
     defined = values[~np.isnan(values)]
-    found = values[candidate & ~np.isnan(values)]
+    with_candidate = values[candidate & ~np.isnan(values)]
     if not len(defined):
         return Interval(None, None, None, None, None)
     low = high = float(defined.mean())
@@ -153,7 +166,7 @@ def interval(values: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Interv
         float(np.median(defined)),
         low,
         high,
-        float(found.mean()) if len(found) else None,
+        float(with_candidate.mean()) if len(with_candidate) else None,
     )
 
 
@@ -183,7 +196,8 @@ def summarize(rows: list[ExampleMetrics], misclassified: int) -> dict[str, Any]:
     }
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
+    """Plain data with None for numbers that are not finite."""
     if isinstance(value, dict):
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

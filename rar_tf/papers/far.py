@@ -1,4 +1,4 @@
-"""[FAR]: hyperparameters of its experiments, constants of its evaluation, its Table 1."""
+"""[FAR]: hyperparameters of its experiments, constants of its evaluation, its Tables 1 and 4."""
 
 from typing import Any
 
@@ -38,6 +38,57 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 OBJECTIVES = ("aat", "adv_aat", "align")
+
+# Evaluation: radius of the threat in pixel units, k of the metric and of the score [FAR Table 2].
+EVALUATION: dict[str, dict[str, Any]] = {
+    "mnist": {"epsilon": 0.3, "k": 50},
+    "fashion_mnist": {"epsilon": 0.1, "k": 50},
+    "cifar10": {"epsilon": 0.03, "k": 100},
+    "gtsrb": {"epsilon": 0.03, "k": 100},
+    "restricted_imagenet": {"epsilon": 0.01, "k": 300},
+}
+# Data set whose evaluation settings stand in for those of a data set that the paper lacks.
+EVALUATION_OF_OTHERS = "cifar10"
+# Steps of all data sets; a step's size is its number here times the radius.
+ATTACK_STEPS, ATTACK_STEP_SIZE = 7, 1.2 / 7
+PGD_STEPS, PGD_STEP_SIZE = 40, 0.03
+# Settings of the attack on maps by which it differs from the defaults of `Ifia`, and the number
+# of further runs from random starts [FAR Algorithm 1, Table 2].
+MAP_ATTACK: dict[str, Any] = {
+    "algorithm": "until_flip",
+    "second_derivatives": "softplus_second_derivative",
+}
+MAP_ATTACK_RESTARTS = 2
+
+# Values of lambda of Figure 3 and of beta of Figure 5. Each in the order of running: a study that
+# is stopped early has points over the whole range.
+STUDY_LAMBDAS = (0.0, 1.0, 0.5, 1.5, 0.25, 0.75, 1.25)
+STUDY_BETAS = (1.0, 10.0, 0.1, 100.0, 1000.0, 3.0, 0.3, 30.0, 300.0)
+
+# Table 4, MNIST, input gradients: (initializer, objective) -> IN, CO as printed.
+TABLE_4 = {
+    ("PTD", "natural"): (".23", ".20"),
+    ("PTD", "madry"): (".35", ".05"),
+    ("PTD", "aat"): (".39", ".28"),
+    ("CUST", "natural"): (".09", ".03"),
+    ("CUST", "madry"): (".21", ".02"),
+    ("CUST", "aat"): (".30", ".18"),
+    ("UNI", "natural"): (".18", ".13"),
+    ("UNI", "madry"): (".40", ".08"),
+    ("UNI", "aat"): (".33", ".24"),
+    ("HU", "natural"): (".13", ".08"),
+    ("HU", "madry"): (".12", ".01"),
+    ("HU", "aat"): (".38", ".24"),
+    ("HN", "natural"): (".10", ".06"),
+    ("HN", "madry"): (".11", ".01"),
+    ("HN", "aat"): (".36", ".24"),
+    ("GU", "natural"): (".27", ".19"),
+    ("GU", "madry"): (".21", ".45"),
+    ("GU", "aat"): (".38", ".27"),
+    ("GN", "natural"): (".26", ".20"),
+    ("GN", "madry"): (".37", ".55"),
+    ("GN", "aat"): (".39", ".28"),
+}
 
 # (data set, objective) -> NA, AA, IN, CO as printed in Table 1; * is quoted there from others.
 TABLE_1 = {

@@ -9,20 +9,6 @@ from rar_tf.naming import check_name
 from rar_tf.papers import PUBLISHED, far
 from rar_tf.presets import Preset, applies, natural_start, resolve
 
-# Each in the order of running: a study that is stopped early has points over the whole range.
-LAMBDAS = (0.0, 1.0, 0.5, 1.5, 0.25, 0.75, 1.25)
-BETAS = (1.0, 10.0, 0.1, 100.0, 1000.0, 3.0, 0.3, 30.0, 300.0)
-
-# [FAR Table 4], MNIST, input gradients: IN and CO of natural, adversarial and AAT models.
-_TABLE_4 = {
-    "PTD": (".23 .20", ".35 .05", ".39 .28"),
-    "CUST": (".09 .03", ".21 .02", ".30 .18"),
-    "UNI": (".18 .13", ".40 .08", ".33 .24"),
-    "HU": (".13 .08", ".12 .01", ".38 .24"),
-    "HN": (".10 .06", ".11 .01", ".36 .24"),
-    "GU": (".27 .19", ".21 .45", ".38 .27"),
-    "GN": (".26 .20", ".37 .55", ".39 .28"),
-}
 _APPROACHES = ("natural", "madry", "aat")
 
 
@@ -113,7 +99,7 @@ def _lambda(dataset: str) -> Study:
         cases=tuple(
             Case((objective, f"{weight:g}"), (place, weight), objective, {"weight": weight},
                  published=published(objective, weight))
-            for weight in LAMBDAS for place, objective in enumerate(("aat", "adv_aat"))
+            for weight in far.STUDY_LAMBDAS for place, objective in enumerate(("aat", "adv_aat"))
         ),
         attribution=None,
         accuracies=True,
@@ -125,7 +111,7 @@ def _lambda(dataset: str) -> Study:
 def _init(dataset: str) -> Study:
     def case(name, approach):
         place = list(INITIALIZERS).index(name), _APPROACHES.index(approach)
-        published = tuple(_TABLE_4[name][place[1]].split()) if dataset == "mnist" else ()
+        published = far.TABLE_4[name, approach] if dataset == "mnist" else ()
         return Case((name, approach), place, approach, {"initializer": name}, published=published)
 
     return Study(
@@ -147,7 +133,9 @@ def _beta(dataset: str) -> Study:
     return Study(
         keys=("beta",),
         published=(),
-        cases=tuple(Case((f"{beta:g}",), (beta,), "natural", softplus_beta=beta) for beta in BETAS),
+        cases=tuple(
+            Case((f"{beta:g}",), (beta,), "natural", softplus_beta=beta) for beta in far.STUDY_BETAS
+        ),
         attribution="input_gradient",
         accuracies=False,
         attack="original",

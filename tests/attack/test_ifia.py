@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.attack import Ifia, LpBall, Networks
+from rar_tf.attack import Ifia, LpBall, MapAttack, Networks
 from rar_tf.attribution import (
     Explainer,
     kendall_tau,
@@ -50,7 +50,12 @@ def test_original_figures(score):
         first = Ifia(BALL, k=100, score=score, steps=1, step_size=0.01, explainer=explainer)
         step = first(classifier, x, y, networks=networks).x_adv[:, 0] - x
         x_adv = attack(classifier, x, y, networks=networks).x_adv[:, 0]
-        return step, x_adv, explainer.saliency(classifier, x, y), explainer.saliency(classifier, x_adv, y)
+        return (
+            step,
+            x_adv,
+            explainer.saliency(classifier, x, y),
+            explainer.saliency(classifier, x_adv, y),
+        )
 
     step, x_adv, before, after = (part.numpy() for part in run(x, y))
     # A step down from black, or up from white, is clipped away.
@@ -86,22 +91,23 @@ def test_slow_version_on_leaky_relu(leaky):
         np.testing.assert_allclose(kendall_tau(*maps), tau, atol=1e-4)
 
 
-def test_score_of_ones_own(leaky):
+def test_custom_score(leaky):
     """log_pearson written anew, alone and in a mixture, finds what the named one finds."""
     network, twin, x, y = leaky
 
-    def own(maps, clean):
+    def custom(maps, clean):
         a, b = (tf.math.log(part + 0.01) for part in (maps, clean))
         a, b = (part - tf.reduce_mean(part, [1, 2], keepdims=True) for part in (a, b))
         norms = tf.norm(a, axis=[1, 2]) * tf.norm(b, axis=[1, 2])
         return -tf.reduce_sum(a * b, [1, 2]) / norms
 
     for score, named in (
-        (own, "log_pearson"),
-        ((("top_k", 1.0), (own, 0.5)), (("top_k", 1.0), ("log_pearson", 0.5))),
+        (custom, "log_pearson"),
+        ((("top_k", 1.0), (custom, 0.5)), (("top_k", 1.0), ("log_pearson", 0.5))),
     ):
         found, expected = (
-            small(score=part)(network, x, y, networks=Networks(twin, network)).x_adv for part in (score, named)
+            small(score=part)(network, x, y, networks=Networks(twin, network)).x_adv
+            for part in (score, named)
         )
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -168,11 +174,15 @@ def test_target_moves_mass_into_the_region(leaky):
 
 def test_adversarial_attack_raises_the_loss_more_and_ignores_the_label(leaky):
     network, _, x, y = leaky
-    twin = softplus_twin(network)
+    networks = Networks(softplus_twin(network), network)
     wide = {"threat": LpBall("inf", 0.4), "step_size": 0.1, "steps": 8}
-    found = small(algorithm="adversarial", weight=0.1, **wide)(network, x, y, networks=Networks(twin, network))
+    found = small(algorithm="adversarial", weight=0.1, **wide)(
+        network, x, y, networks=Networks(twin, network)
+    )
     assert (tf.argmax(network(found.x_adv[:, 0]), -1, tf.int32) != y).numpy().any()
-    pure = small(algorithm="adversarial", weight=0.0, **wide)(network, x, y, networks=Networks(twin, network))
+    pure = small(algorithm="adversarial", weight=0.0, **wide)(
+        network, x, y, networks=Networks(twin, network)
+    )
     before, with_map, without = (
         FEW.saliency(network, image, y).numpy()
         for image in (x, found.x_adv[:, 0], pure.x_adv[:, 0])
@@ -253,8 +263,8 @@ def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
     few, many = Explainer(steps=2, rule="midpoint"), Explainer(steps=30)
     ball = LpBall("inf", 0.4)  # wide: labels flip on the way
     attack = small(
-        threat=ball, steps=4, step_size=0.15, explainer=few, clean_explainer=many, rotate_nodes=True,
-        hold_label=0.5, select=("top_k",), select_every=4,
+        threat=ball, steps=4, step_size=0.15, explainer=few, clean_explainer=many,
+        rotate_nodes=True, hold_label=0.5, select=("top_k",), select_every=4,
     )  # fmt: skip
     found = attack(network, x, y, networks=Networks(twin, network)).x_adv[:, 0]
     mask = top_k_mask(many.saliency(network, x, y).numpy(), 8)
@@ -284,14 +294,43 @@ def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
     np.testing.assert_allclose(found[kept & moved], x_adv[kept & moved], rtol=0, atol=1e-6)
 
 
-def test_a_known_clean_map_stands_in(leaky):
+def test_a_known_clean_map_is_not_computed_again(leaky):
     network, twin, x, y = leaky
     attack = small(clean_explainer=Explainer(steps=9))
     clean = Explainer(steps=9).saliency(network, x, y)
-    given, own = (attack(network, x, y, networks=Networks(twin, network), clean=part).x_adv for part in (clean, None))
+    given, own = (
+        attack(network, x, y, networks=Networks(twin, network), clean=part).x_adv
+        for part in (clean, None)
+    )
     np.testing.assert_array_equal(given, own)
 
 
 def test_rotation_is_of_midpoints():
     with pytest.raises(ValueError, match="rotate_nodes=True is for .* Received: explainer=Expl"):
         small(rotate_nodes=True, explainer=Explainer(steps=4))
+
+
+def test_it_makes_its_own_networks(leaky):
+    """Without `networks` the attack is that with `Ifia.networks`, also inside a graph."""
+    network, _, x, y = leaky
+    attack = small(steps=3)
+    expected = attack(network, x, y, networks=attack.networks(network)).x_adv
+    np.testing.assert_array_equal(attack(network, x, y).x_adv, expected)
+    graph = tf.function(attack, autograph=False)(network, x, y).x_adv
+    np.testing.assert_allclose(graph, expected, rtol=0, atol=1e-5)
+
+
+def test_errors_of_map_attacks():
+    search = small()
+    for searches in ((), [search], (search, "ifia")):
+        with pytest.raises(ValueError, match="searches must be a tuple of Ifia, at least one"):
+            MapAttack("mine", searches)
+    with pytest.raises(ValueError, match=r"reference must be in 0 \.\. 1, .*reference=2"):
+        MapAttack("mine", (search,), reference=2)
+
+
+def test_reference_points_are_the_first_of_each_search():
+    first, second = small(select=("kendall", "top_k")), small(algorithm="until_flip")
+    attack = MapAttack("mine", (first, second, first), reference=3)
+    assert attack.reference_points == (0, 2, 3) and attack.criterion == "kendall"
+    assert MapAttack("mine", (first,), worst_of_each_metric=True).criterion is None

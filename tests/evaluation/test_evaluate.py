@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.attack import Ifia
+from rar_tf.attack import Ifia, MapAttack
 from rar_tf.attribution import kendall_tau
 from rar_tf.datasets import ImageData, Split
 from rar_tf.evaluation import (
@@ -20,7 +20,8 @@ from rar_tf.evaluation import (
     attack_maps,
     evaluate,
     load_report,
-    robustness,
+    logits_of,
+    points,
 )
 from rar_tf.models import load_classifier
 from rar_tf.reporting import summary
@@ -28,6 +29,12 @@ from tests.support.tiny_evaluation import SHAPE, own_data, own_model, quick_prot
 
 MODEL = own_model()
 IMAGES, LABELS = own_data(MODEL)
+MODEL_LOGITS, _ = logits_of(MODEL, EvaluationSet((IMAGES, LABELS)))
+FORMER_NAMES = {
+    "explainer": "label_map",
+    "clean_explainer": "clean_map",
+    "selection_explainer": "select_map",
+}
 
 
 def quick(output=None, data=(IMAGES, LABELS), **options):
@@ -106,7 +113,7 @@ def test_a_stopped_run_goes_on_where_it_ended(finished, tmp_path):
     assert (tmp_path / "report.json").exists()
 
 
-def test_batch_size_and_chunk_do_not_matter(finished):
+def test_batch_size_and_nodes_per_pass_do_not_matter(finished):
     _, report = finished
     other = quick(batch_size=7, nodes_per_pass=None, accuracy_examples=0, strong_pgd=False)
     assert other.natural_accuracy is None and other.strong_pgd_accuracy is None
@@ -128,18 +135,75 @@ def test_another_evaluation_in_the_folder_is_refused(finished):
         quick(folder, num_examples=3)
 
 
+def test_the_name_of_an_attack_changes_nothing():
+    """The rows are those of the searches, whatever the attack is called."""
+    evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=2)
+    search = dataclasses.replace(quick_protocol().attack("original").searches[0], steps=2)
+    searches = (search, dataclasses.replace(search, random_start=True))
+    args = (MODEL_LOGITS, evaluation_set, np.arange(2), quick_protocol())
+    for settings in ({}, {"worst_of_each_metric": True, "reference": 1}):
+        results = [
+            [
+                dataclasses.replace(row, seconds=0.0)
+                for rows, _ in attack_maps(*args, MapAttack(name, searches, **settings))
+                for row in rows
+            ]
+            for name in ("original", "default", "strongest", "any")
+        ]
+        assert all(rows == results[0] for rows in results)
+
+
+def test_an_attack_may_be_a_value_or_its_searches(tmp_path):
+    attack = quick_protocol().attack("original")
+    settings = {"accuracy_examples": 0, "strong_pgd": False, "num_examples": 3}
+    named = quick(**settings)
+    value = quick(attack=attack, **settings)
+    searches = quick(tmp_path, attack=attack.searches, **settings)
+    assert named.attack == value.attack == "original" and searches.attack == "custom"
+    assert named.metrics == value.metrics == searches.metrics
+    with pytest.raises(ValueError, match="which holds one with another worst_of_each_metric"):
+        other = MapAttack("custom", attack.searches, worst_of_each_metric=True)
+        quick(tmp_path, attack=other, **settings)
+
+
+def test_an_evaluation_of_an_earlier_version_goes_on(tmp_path):
+    """settings.json with the names of earlier versions is that of the same evaluation."""
+    settings = {"attack": "strongest", "accuracy_examples": 0, "strong_pgd": False}
+    settings |= {"num_examples": 1}
+    before = quick(tmp_path, **settings)
+    for name in ("settings.json", "report.json"):
+        path = tmp_path / name
+        values = json.loads(path.read_text())
+        for field in ("worst_of_each_metric", "reference"):
+            del values[field]
+        if name == "report.json":
+            values["chunk"] = values.pop("nodes_per_pass")
+        for part in (values["protocol"], *values["searches"]):
+            for new, old in FORMER_NAMES.items():
+                if new in part:
+                    explainer = part.pop(new)
+                    if explainer:
+                        del explainer["baseline"]
+                        explainer["attribution"] = explainer.pop("method")
+                    part[old] = explainer
+        path.write_text(json.dumps(values))
+    assert load_report(tmp_path / "report.json") == before
+    assert quick(tmp_path, **settings).metrics == before.metrics
+
+
 def test_the_strongest_is_never_weaker_than_the_default():
-    selection = EvaluationSet((IMAGES, LABELS), num_examples=2)
+    evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=2)
     options = {"batch_size": 2, "nodes_per_pass": None}
     base = dataclasses.replace(
-        quick_protocol().searches("default")[0], steps=4, step_size=0.05, k=50
+        quick_protocol().attack("default").searches[0], steps=4, step_size=0.05, k=50
     )
     every = dataclasses.replace(base, select=("kendall", "top_k", "spearman"))
     other = dataclasses.replace(every, score="log_pearson", random_start=True)
     network = keras.Model(MODEL.inputs, MODEL.outputs)
-    args = (network, selection, np.array([0, 1]), quick_protocol())
-    ((default, _),) = attack_maps(*args, "default", searches=(base,), **options)
-    ((strongest, _),) = attack_maps(*args, "strongest", searches=(every, other), **options)
+    args = (network, evaluation_set, np.array([0, 1]), quick_protocol())
+    portfolio = MapAttack("strong", (every, other), worst_of_each_metric=True, reference=2)
+    ((default, _),) = attack_maps(*args, MapAttack("weak", (base,)), **options)
+    ((strongest, _),) = attack_maps(*args, portfolio, **options)
     for weak, strong in zip(default, strongest, strict=True):
         for metric in ("top_k", "kendall", "spearman"):
             assert getattr(strong, metric) <= getattr(weak, metric)
@@ -150,24 +214,25 @@ def test_the_strongest_is_never_weaker_than_the_default():
     [("top_k", (0.2, 0.9)), ("kendall", (0.8, 0.1)), ("top_k_and_kendall", (0.8, 0.1))],
 )
 def test_of_two_searches_the_criterion_chooses_the_point(monkeypatch, criterion, expected):
-    points = np.array([[[0.2, 0.9, 0.5, 0.0], [0.8, 0.1, 0.5, 0.0]]])
-    monkeypatch.setattr(robustness, "_metrics", lambda *_: points)
-    selection = EvaluationSet((IMAGES, LABELS), num_examples=1)
+    metrics = np.array([[[0.2, 0.9, 0.5, 0.0], [0.8, 0.1, 0.5, 0.0]]])
+    monkeypatch.setattr(points, "metrics_of", lambda *_: metrics)
+    evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=1)
     searches = [
         dataclasses.replace(search, steps=1, k=50, select=(criterion,))
-        for search in quick_protocol().searches("default")
+        for search in quick_protocol().attack("default").searches
     ]
     network = keras.Model(MODEL.inputs, MODEL.outputs)
-    args = (network, selection, np.array([0]), quick_protocol(), "default")
-    (((row,), _),) = attack_maps(*args, searches=tuple(searches), batch_size=1, nodes_per_pass=None)
+    args = (network, evaluation_set, np.array([0]), quick_protocol())
+    attack = MapAttack("two", tuple(searches))
+    (((row,), _),) = attack_maps(*args, attack, batch_size=1, nodes_per_pass=None)
     assert (row.top_k, row.kendall) == expected
 
 
 def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monkeypatch):
     """Where the searches select by the protocol's own maps, the shortlist loses nothing."""
-    selection = EvaluationSet((IMAGES, LABELS), num_examples=3)
+    evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=3)
     base = dataclasses.replace(
-        quick_protocol().searches("original")[0],
+        quick_protocol().attack("original").searches[0],
         steps=3,
         step_size=0.05,
         select=("kendall", "top_k"),
@@ -179,16 +244,13 @@ def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monke
     network = keras.Model(MODEL.inputs, MODEL.outputs)
 
     def rows():
-        args = (network, selection, np.arange(3), quick_protocol(), "strongest")
-        ((found, _),) = attack_maps(
-            *args, searches=(base, *others), batch_size=3, nodes_per_pass=None
-        )
-        return [dataclasses.replace(row, seconds=0.0) for row in found]
+        args = (network, evaluation_set, np.arange(3), quick_protocol())
+        attack = MapAttack("all", (base, *others), worst_of_each_metric=True, reference=2)
+        ((batch, _),) = attack_maps(*args, attack, batch_size=3, nodes_per_pass=None)
+        return [dataclasses.replace(row, seconds=0.0) for row in batch]
 
     shortlisted = rows()
-    monkeypatch.setattr(
-        robustness, "_shortlist", lambda x, x_adv, candidates, *_: (x_adv, candidates)
-    )
+    monkeypatch.setattr(points.AttackedPoints, "shortlist", lambda self, *_: self)
     assert shortlisted == rows()
 
 
@@ -200,7 +262,7 @@ def test_bad_images_and_labels():
         ((IMAGES.astype("int64"), LABELS), "images must be uint8 or floating. Received: int64"),
         ((IMAGES[0], LABELS), "images must be .N, H, W, C.. Received: shape"),
         ((IMAGES, LABELS[:2]), r"labels must be integers \[7\]. Received: int32 \[2\]"),
-        ((IMAGES[:0], LABELS[:0]), "needs at least one image. Received: an empty selection"),
+        ((IMAGES[:0], LABELS[:0]), "needs at least one image. Received: an empty set of images"),
         ((IMAGES[:, :10], LABELS), "must take images 10x30x3 .*Received: a model of input shape"),
         ((IMAGES, LABELS + 3), "must have at least .* classes, .*Received: a model of 3 classes"),
     ]:

@@ -1,5 +1,6 @@
 """One image explained and attacked: figures against the maps themselves, and the command."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from rar_tf.datasets import read_image
-from rar_tf.evaluation import Protocol, explain
+from rar_tf.evaluation import explain
 from rar_tf.reporting import explanation_figure
 from rar_tf.reporting.explanation_figure import top_k_changes
 from tests.support.oracles import slow_map
@@ -62,12 +63,12 @@ def test_kept_lost_and_new_add_up(found):
     assert found.picture.before[kept | lost].min() >= found.picture.before[~(kept | lost)].max()
 
 
-def test_strongest_gives_the_metrics_of_what_it_shows(model, monkeypatch):
+def test_strongest_gives_the_metrics_of_what_it_shows(model):
     """Not the worst of each metric over the portfolio, as the rows of an evaluation."""
-    searches = Protocol.searches
-    monkeypatch.setattr(Protocol, "searches", lambda self, _: searches(self, "strongest")[:3])
+    strongest = quick_protocol().attack("strongest")
+    attack = dataclasses.replace(strongest, searches=strongest.searches[:3])
     images, _ = own_data(model)
-    found = explain(model, images[4], quick_protocol(), "strongest")
+    found = explain(model, images[4], quick_protocol(), attack)
     assert top_k_changes(found)[0].sum() / found.k == found.row.top_k
 
 

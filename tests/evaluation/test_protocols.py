@@ -17,7 +17,7 @@ SHAPE = (28, 28, 1)
 def test_rar(dataset, shape, epsilon, k, attack_k, steps, size, pgd):
     rar = protocol("rar", dataset, shape)
     assert (rar.threat.epsilon, rar.threat.norm, rar.k, rar.pgd) == (epsilon, "inf", k, pgd)
-    (original,) = rar.searches("original")
+    (original,) = rar.attack("original").searches
     assert (original.k, original.metric_k, original.steps) == (attack_k, k, steps)
     assert original.step_size == size and not original.random_start
     assert original.explainer == rar.explainer == Explainer("integrated_gradients", 100, "right")
@@ -32,7 +32,7 @@ def test_far(dataset, epsilon, k):
     far = protocol("far", dataset, (32, 32, 3))
     assert (far.threat.epsilon, far.k) == (epsilon, k)
     assert far.pgd == Pgd(40, 0.03 * epsilon)
-    runs = far.searches("original")
+    runs = far.attack("original").searches
     assert [run.random_start for run in runs] == [False, True, True]
     for run in runs:
         assert (run.steps, run.algorithm, run.softplus_beta) == (7, "until_flip", 1.0)
@@ -44,7 +44,7 @@ def test_steps_keep_their_share_of_another_radius():
     rar = protocol("rar", "fashion_mnist", SHAPE, epsilon=0.2, k=7, norm=2)
     assert (rar.threat.epsilon, rar.threat.norm, rar.k, rar.attack_k) == (0.2, 2, 7, 7)
     assert rar.pgd == Pgd(20, 0.02)
-    assert rar.searches("original")[0].step_size == 0.02
+    assert rar.attack("original").searches[0].step_size == 0.02
 
 
 def test_unknown_data_sets_take_a_tenth_of_the_pixels():
@@ -56,13 +56,16 @@ def test_unknown_data_sets_take_a_tenth_of_the_pixels():
 @pytest.mark.parametrize("name", ["rar", "far"])
 def test_the_strongest_contains_the_default(name):
     fashion = protocol(name, "fashion_mnist", SHAPE)
-    default = fashion.searches("default")
-    strongest = fashion.searches("strongest")
+    default = fashion.attack("default").searches
+    attack = fashion.attack("strongest")
+    strongest = attack.searches
+    assert attack.worst_of_each_metric and attack.reference == len(default)
+    assert attack.reference_points == (0, 4)
     assert len(strongest) > len(default)
-    for mine, theirs in zip(default, strongest, strict=False):
-        assert theirs.select[0] == mine.select[0]
-        assert set(theirs.select) == {*mine.select, "kendall", "top_k", "spearman"}
-        assert {**vars(theirs), "select": mine.select} == vars(mine)
+    for part, extended in zip(default, strongest, strict=False):
+        assert extended.select[0] == part.select[0]
+        assert set(extended.select) == {*part.select, "kendall", "top_k", "spearman"}
+        assert {**vars(extended), "select": part.select} == vars(part)
 
 
 def test_errors():
@@ -73,7 +76,7 @@ def test_errors():
     with pytest.raises(ValueError, match="norm 2 needs an epsilon. Received: norm=2"):
         protocol("rar", "mnist", SHAPE, norm=2)
     with pytest.raises(ValueError, match="attack must be one of .*Received: attack='best'"):
-        protocol("rar", "mnist", SHAPE).searches("best")
+        protocol("rar", "mnist", SHAPE).attack("best")
     with pytest.raises(ValueError, match="restarts must be >= 1. Received: restarts=0"):
         Pgd(1, 0.1, 0)
     with pytest.raises(ValueError, match="step_size must be > 0. Received: step_size=0"):
