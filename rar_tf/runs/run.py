@@ -70,7 +70,7 @@ def train(
     distribution = distribution or Distribution()
     with (
         distribution.detect_lost_workers(),
-        distribution.own_folder(workdir.root, workdir.state()) as folder,
+        distribution.worker_folder(workdir.root, workdir.state()) as folder,
         distribution.strategy.scope(),
     ):
         _check_same_preset(preset, distribution)

@@ -1,4 +1,4 @@
-"""What makes a training step: RobustModel, validation, averaging, devices."""
+"""Training: RobustModel and its steps, validation, weight averaging, devices."""
 
 from rar_tf.training.determinism import make_deterministic
 from rar_tf.training.distribution import Distribution, WorkerLost

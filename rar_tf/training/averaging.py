@@ -1,4 +1,4 @@
-"""The average of the weights over steps, where the optimizer keeps one."""
+"""Averaged weights: the exponential moving average that an optimizer may keep."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Within it the model has its averaged weights; afterwards those of its last step again.
+    """Context in which the model has its averaged weights; the last step's are restored after it.
 
     Nothing changes where the optimizer keeps no average, or has not taken a step.
     """

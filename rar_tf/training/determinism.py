@@ -1,17 +1,17 @@
-"""The same bits on every run."""
+"""Determinism: the same bits on every run."""
 
 import keras
 import tensorflow as tf
 
 
 def make_deterministic(seed: int) -> None:
-    """Makes all that this process runs from now on repeatable, on GPUs too; it runs slower.
+    """Makes every later computation of this process repeatable, also on GPUs, but slower.
 
-    Batches and attack starts are functions of (seed, step) anyway. This adds the choice of
-    deterministic kernels, and seeds what draws without a seed of its own.
+    Batches and random starts are functions of (seed, step) in any case. This selects
+    deterministic kernels, and seeds the generators that have no seed of their own.
 
     Args:
-      seed: of Python, numpy and TensorFlow, >= 0.
+      seed: Seed of Python, numpy and TensorFlow, >= 0.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

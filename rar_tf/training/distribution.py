@@ -1,4 +1,4 @@
-"""Over which devices and machines a step is spread, and what the machines tell each other."""
+"""Distribution of training steps over devices and machines, and messages between workers."""
 
 import contextlib
 import dataclasses
@@ -6,14 +6,14 @@ import functools
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from rar_tf.datasets import Examples, training_batches
 
-_MESSAGE = 1 << 20  # numbers sent at once
+_NUMBERS_PER_MESSAGE = 1 << 20
 
 
 class WorkerLost(Exception):
@@ -25,9 +25,9 @@ class Distribution:
     """A strategy, and this process's place among the workers; by default this process alone.
 
     Attributes:
-      strategy: of TensorFlow; every replica takes an equal part of each global batch.
-      worker: number of this process; worker 0 is the chief, whose folder is kept.
-      workers: number of processes.
+      strategy: TensorFlow's strategy; every replica takes an equal part of each global batch.
+      worker: Number of this process; worker 0 is the chief, whose folder is kept.
+      workers: Number of processes.
     """
 
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
@@ -36,7 +36,7 @@ class Distribution:
 
     @property
     def replicas(self) -> int:
-        """Devices that share a batch, of all workers together."""
+        """Number of devices that share a batch, over all workers."""
         return self.strategy.num_replicas_in_sync
 
     def check_batch_size(self, batch_size: int) -> None:
@@ -51,38 +51,38 @@ class Distribution:
 
     def training_batches(
         self, split: Examples, *, batch_size: int, seed: int, steps: int, first_step: int = 0
-    ):
-        """`datasets.training_batches`, where replica r of R is given the r-th R-th of each batch.
+    ) -> tf.distribute.DistributedDataset:
+        """`datasets.training_batches`, where replica r of R gets the r-th of R parts of each batch.
 
         Returns:
-          An iterable over what `strategy.run` takes.
+          An iterable over the arguments of `strategy.run`.
         """
         self.check_batch_size(batch_size)
 
-        def of_worker(context):
-            mine = self.replicas // context.num_input_pipelines
-            first = context.input_pipeline_id * mine
+        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            replicas_per_worker = self.replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * replicas_per_worker
             batches = training_batches(
                 split,
                 batch_size=batch_size,
                 seed=seed,
                 steps=steps,
                 first_step=first_step,
-                parts=range(first, first + mine),
+                parts=range(first, first + replicas_per_worker),
                 num_parts=self.replicas,
             )
-            # Where there is an end, TensorFlow lets the replicas agree before every batch
-            # whether they have reached it.
+            # A finite data set would make TensorFlow synchronize the replicas before every
+            # batch, to agree on whether the end is reached.
             return batches.repeat()
 
-        return self.strategy.distribute_datasets_from_function(of_worker)
+        return self.strategy.distribute_datasets_from_function(worker_batches)
 
     def any_worker(self, flag: bool) -> bool:
-        """Whether any worker says so. As below: all workers must ask at the same point."""
+        """Whether the flag is set at any worker. All workers must call this at the same point."""
         return flag if self.workers == 1 else bool(self._sum(np.array([flag]))[0])
 
     def broadcast(self, content: bytes) -> bytes:
-        """The chief's bytes, at every worker."""
+        """The chief's bytes, at every worker. All workers must call this at the same point."""
         if self.workers == 1:
             return content
         if self.worker > 0:
@@ -90,22 +90,22 @@ class Distribution:
         size = np.frombuffer(np.int64(len(content)).tobytes(), "uint16")
         length = int(self._sum(size).astype("uint16").view("int64")[0])
         numbers = np.frombuffer(content.ljust(length + length % 2, b"\0"), "uint16")
-        blocks = range(0, len(numbers), _MESSAGE)
-        sent = [self._sum(numbers[start : start + _MESSAGE]) for start in blocks]
-        return b"".join(block.astype("uint16").tobytes() for block in sent)[:length]
+        starts = range(0, len(numbers), _NUMBERS_PER_MESSAGE)
+        messages = [self._sum(numbers[start : start + _NUMBERS_PER_MESSAGE]) for start in starts]
+        return b"".join(message.astype("uint16").tobytes() for message in messages)[:length]
 
     @contextlib.contextmanager
-    def own_folder(
+    def worker_folder(
         self, folder: pathlib.Path, files: Sequence[pathlib.Path]
     ) -> Iterator[pathlib.Path]:
         """The chief's `folder`; at other workers a temporary one, with copies of its `files`.
 
-        So all workers run the same program on the same state, and what one of them writes is
-        kept. No folder needs to be shared between machines.
+        All workers then run the same program from the same state, and the files of the chief
+        are kept. Machines need not share a file system.
 
         Args:
-          folder: the chief's.
-          files: the chief's, inside the folder, those that decide how a run goes on.
+          folder: Folder of the chief.
+          files: Files of the chief inside the folder, those that determine how a run continues.
         """
         names = [str(path.relative_to(folder)) for path in files] if self.worker == 0 else []
         names = json.loads(self.broadcast(json.dumps(names).encode()))
@@ -124,10 +124,10 @@ class Distribution:
 
     @contextlib.contextmanager
     def detect_lost_workers(self) -> Iterator[None]:
-        """Within it, the loss of another worker is a `WorkerLost`; nobody leaves before the last.
+        """Context that raises `WorkerLost` when a worker is lost, and ends at all workers together.
 
-        TensorFlow's coordination service expects a sign of life of every worker every few
-        seconds, and ends all workers' collective operations when one is silent.
+        TensorFlow's coordination service expects a heartbeat of every worker every few
+        seconds, and aborts all workers' collective operations when one is missing.
         """
         try:
             yield
@@ -138,8 +138,8 @@ class Distribution:
             raise WorkerLost(
                 f"worker {self.worker} of {self.workers} stops: another worker died, stopped with "
                 "an error of its own or no longer answers. The checkpoints in the workdir of "
-                "worker 0 are kept; start all workers again with the same commands to go on. "
-                f"TensorFlow says: {_reason(error)}"
+                "worker 0 are kept; start all workers again with the same commands to resume. "
+                f"TensorFlow's message: {_reason(error)}"
             ) from error
 
     def _sum(self, numbers: np.ndarray) -> np.ndarray:
@@ -147,23 +147,23 @@ class Distribution:
         return self._all_reduce(tf.constant(numbers, tf.float32)).numpy()
 
     @functools.cached_property
-    def _all_reduce(self):
+    def _all_reduce(self) -> Callable[[tf.Tensor], tf.Tensor]:
         first = self.worker * (self.replicas // self.workers)
 
-        def of_replica(numbers):
+        def replica_sum(numbers: tf.Tensor) -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            mine = tf.equal(context.replica_id_in_sync_group, first)
-            return context.all_reduce("sum", tf.where(mine, numbers, 0.0))
+            is_first = tf.equal(context.replica_id_in_sync_group, first)
+            return context.all_reduce("sum", tf.where(is_first, numbers, 0.0))
 
         @tf.function(input_signature=[tf.TensorSpec([None])])
-        def all_reduce(numbers):
-            results = self.strategy.run(of_replica, args=(numbers,))
+        def all_reduce(numbers: tf.Tensor) -> tf.Tensor:
+            results = self.strategy.run(replica_sum, args=(numbers,))
             return self.strategy.experimental_local_results(results)[0]
 
         return all_reduce
 
 
-# What collective operations fail with when another worker is gone.
+# Errors of collective operations when another worker is lost.
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -175,7 +175,7 @@ _LOST = (
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    """The line of TensorFlow's message that says what happened."""
+    """The line of TensorFlow's message that names the cause."""
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-    told = [line for line in lines if "Collective ops is aborted" in line]
-    return (told or lines or [type(error).__name__])[0]
+    causes = [line for line in lines if "Collective ops is aborted" in line]
+    return (causes or lines or [type(error).__name__])[0]

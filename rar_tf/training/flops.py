@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-# The filter of a convolution, [*kernel, in / groups, out], and the tensor of its outputs are:
-# input 1 and the op's own output, input 1 and input 2, the op's own output and input 2.
+# Where an op has the filter of a convolution, [*kernel, in / groups, out], and its outputs: the
+# index of an input, or None for the output of the op.
 _FORWARD, _BY_INPUT, _BY_FILTER = (1, None), (1, 2), (None, 2)
 _CONVOLUTIONS = {
     "Conv2D": _FORWARD,
@@ -25,19 +26,19 @@ _BRANCHES = ("If", "StatelessIf")
 
 
 def count_flops(function: Callable, specs: Sequence[tf.TensorSpec]) -> float:
-    """Multiplications and additions of the convolutions and matrix products of one call.
+    """Number of multiplications and additions in the convolutions and matrix products of one call.
 
-    Only what the results or the variables need is counted, as only that is run. Loops count as
-    often as they run: those that a constant bounds, `i < n` from 0.
+    Only ops that the results or the variables depend on are counted, as only these are run. The
+    body of a loop counts once an iteration; the loop must be bounded by a constant, `i < n` from 0.
 
     Args:
-      function: tensors -> tensors; it is traced, not run.
-      specs: of its arguments, shapes fully known.
+      function: Function tensors -> tensors; it is traced, not run.
+      specs: Specifications of its arguments, shapes fully known.
 
     Raises:
-      ValueError: a shape or the number of a loop's turns is not known before the run.
+      ValueError: A shape or the number of iterations of a loop is not known before the run.
     """
-    # Traced inside another, the function ends up in a library, where all bodies look alike.
+    # Traced inside another function, it becomes a library function like the loops' bodies.
     inner = tf.function(function)
     graph = tf.function(lambda *values: inner(*values)).get_concrete_function(*specs).graph
     definition = graph.as_graph_def(add_shapes=True)
@@ -49,7 +50,7 @@ def count_flops(function: Callable, specs: Sequence[tf.TensorSpec]) -> float:
 class _Body:
     """One function of a graph's library."""
 
-    def __init__(self, library: dict, name: str):
+    def __init__(self, library: dict[str, Any], name: str) -> None:
         self._library, self._function = library, library[name]
         self._nodes = {node.name: node for node in self._function.node_def}
         self._arguments = {
@@ -58,10 +59,11 @@ class _Body:
         }
 
     def flops(self) -> float:
+        """FLOPs of one call of the function."""
         return math.fsum(self._node_flops(self._nodes[name]) for name in self._needed())
 
     def _needed(self) -> set[str]:
-        """Names of the nodes that results and side effects depend on."""
+        """Names of the nodes that the results and side effects depend on."""
         needed: set[str] = set()
         waiting = [*self._function.ret.values(), *self._function.control_ret.values()]
         while waiting:
@@ -71,7 +73,7 @@ class _Body:
                 waiting.extend(self._nodes[name].input)
         return needed
 
-    def _node_flops(self, node) -> float:
+    def _node_flops(self, node: Any) -> float:
         if node.op in _CONVOLUTIONS:
             return self._convolution(node)
         if node.op in ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
@@ -83,21 +85,21 @@ class _Body:
         if node.op in _CALLS:
             return self._called(node, "f").flops()
         if node.op in _LOOPS:
-            return self._called(node, "cond").turns() * self._called(node, "body").flops()
+            return self._called(node, "cond").iterations() * self._called(node, "body").flops()
         if node.op in _BRANCHES:
             return max(self._called(node, f"{name}_branch").flops() for name in ("then", "else"))
         return 0.0
 
-    def _convolution(self, node):
+    def _convolution(self, node: Any) -> float:
         kernel, outputs = (
             self._output_shape(node) if index is None else self._input_shape(node, index)
             for index in _CONVOLUTIONS[node.op]
         )
-        # A depthwise filter [h, w, in, multiplier] meets one channel at a time.
+        # A depthwise filter [h, w, in, multiplier] is applied to one channel at a time.
         taps = kernel[:2] if node.op.startswith("Depthwise") else kernel[:-1]
         return 2.0 * math.prod(taps) * math.prod(outputs)
 
-    def _einsum(self, node):
+    def _einsum(self, node: Any) -> float:
         terms = node.attr["equation"].s.decode().split("->")[0].split(",")
         if any("." in term for term in terms):
             raise ValueError(f"an einsum with an ellipsis cannot be counted. Received: {node.name}")
@@ -106,11 +108,11 @@ class _Body:
             sizes.update(zip(term, self._input_shape(node, index), strict=True))
         return 2.0 * math.prod(sizes.values())
 
-    def _called(self, node, attribute):
+    def _called(self, node: Any, attribute: str) -> "_Body":
         return _Body(self._library, node.attr[attribute].func.name)
 
-    def turns(self) -> int:
-        """How often a loop turns whose condition this is: n of `i < n`."""
+    def iterations(self) -> int:
+        """Number of iterations of the loop whose condition this function is: n of `i < n`."""
         needed = [self._nodes[name] for name in self._needed()]
         bounds = [self._nodes.get(n.input[1].split(":")[0]) for n in needed if n.op == "Less"]
         if len(bounds) != 1 or bounds[0] is None or bounds[0].op != "Const":
@@ -120,17 +122,17 @@ class _Body:
             )
         return int(tf.make_ndarray(bounds[0].attr["value"].tensor))
 
-    def _output_shape(self, node):
-        return _known(node.attr["_output_shapes"].list.shape[0], node.name)
+    def _output_shape(self, node: Any) -> list[int]:
+        return _static_shape(node.attr["_output_shapes"].list.shape[0], node.name)
 
-    def _input_shape(self, node, index):
+    def _input_shape(self, node: Any, index: int) -> list[int]:
         name, *position = node.input[index].split(":")
         source = self._nodes.get(name)
         shapes = self._arguments[name] if source is None else source.attr["_output_shapes"]
-        return _known(shapes.list.shape[int(position[-1]) if position else 0], node.name)
+        return _static_shape(shapes.list.shape[int(position[-1]) if position else 0], node.name)
 
 
-def _known(shape, name) -> list[int]:
+def _static_shape(shape: Any, name: str) -> list[int]:
     sizes = [dimension.size for dimension in shape.dim]
     if shape.unknown_rank or any(size < 0 for size in sizes):
         raise ValueError(f"shapes must be known to count operations. Received: {name} {sizes}")

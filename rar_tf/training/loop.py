@@ -1,6 +1,7 @@
-"""The steps of a run, under any strategy."""
+"""Training loop: the steps of a run under any distribution strategy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,37 +12,37 @@ from rar_tf.training.robust_model import RobustModel
 def run_steps(
     model: RobustModel, batches: Iterable, steps: int, callbacks: Sequence[keras.callbacks.Callback]
 ) -> None:
-    """`model.fit` for `steps` batches, one epoch.
+    """Runs `steps` training steps, as one epoch of `model.fit`.
 
-    Keras' own `fit` cannot run under MultiWorkerMirroredStrategy (keras issue 20585, seen in
-    3.15); this loop serves every strategy alike. What callbacks are told are the means of
-    the replicas' metrics, the same at every worker.
+    The `fit` of Keras 3.15 fails under MultiWorkerMirroredStrategy (keras issue 20585); this
+    loop works under every strategy. The logs of the callbacks are the means of the replicas'
+    metrics, equal at every worker.
 
     Args:
-      model: compiled.
-      batches: of `Distribution.training_batches`, at least `steps`.
-      steps: how many to take, unless a callback sets `model.stop_training`.
-      callbacks: Keras callbacks; their hooks by batch and by training are called.
+      model: Compiled model.
+      batches: Batches of `Distribution.training_batches`, at least `steps`.
+      steps: Number of steps, fewer if a callback sets `model.stop_training`.
+      callbacks: Keras callbacks; their batch and training hooks are called.
     """
     strategy, names = model.distribute_strategy, list(model.trackers)
 
-    def of_replica(*batch):
+    def replica_step(*batch: Any) -> tf.Tensor:
         logs = model.train_step(batch)
         return tf.stack([logs[name] for name in names])
 
     @tf.function(reduce_retracing=True)
-    def step(iterator):
-        return strategy.reduce("MEAN", strategy.run(of_replica, args=next(iterator)), axis=None)
+    def step(iterator: Iterator) -> tf.Tensor:
+        return strategy.reduce("MEAN", strategy.run(replica_step, args=next(iterator)), axis=None)
 
-    listeners = keras.callbacks.CallbackList(callbacks, add_history=False, model=model)
+    callback_list = keras.callbacks.CallbackList(callbacks, add_history=False, model=model)
     model.stop_training = False
     model.reset_metrics()
-    listeners.on_train_begin()
+    callback_list.on_train_begin()
     iterator = iter(batches)
     for i in range(steps):
-        listeners.on_train_batch_begin(i)
+        callback_list.on_train_batch_begin(i)
         logs = dict(zip(names, tf.unstack(step(iterator)), strict=True))
-        listeners.on_train_batch_end(i, logs)
+        callback_list.on_train_batch_end(i, logs)
         if model.stop_training:
             break
-    listeners.on_train_end()
+    callback_list.on_train_end()

@@ -1,4 +1,7 @@
-"""RobustModel: a classifier, an objective and an attack under one `train_step`."""
+"""RobustModel: a Keras model that trains a classifier by an objective and an attack."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -6,21 +9,21 @@ import tensorflow as tf
 from rar_tf.attack import Attack
 from rar_tf.checks import class_numbers, float_images
 from rar_tf.models import for_double_backprop, with_affine_start, with_softplus_second_derivative
-from rar_tf.objective import Batch, Objective
+from rar_tf.objective import Batch, Objective, ObjectiveValue
 
 
 @keras.saving.register_keras_serializable("rar_tf")
 class RobustModel(keras.Model):
-    """Trains a Keras classifier by an `Objective`; `compile(optimizer)` and `fit` as usual.
+    """Keras model that trains a classifier by an `Objective`; `compile` and `fit` are Keras's.
 
     min_theta mean_B { l(x) + weight * term(x_adv) },  x_adv = attack(score)   [RAR sec. 4]
 
-    The attack runs outside the weight tape; its starts are functions of (seed, step, row
-    in the global batch), so neither device count nor resuming changes them.
+    The attack runs outside the gradient tape of the weights. Its random starts are functions of
+    (seed, step, row in the global batch): neither the number of devices nor resuming changes them.
 
     Attributes:
-      classifier: the plain Keras model, images [B, H, W, C] in [0, 1] -> logits: what is
-        saved, exported and served. It shares its weights with this model.
+      classifier: The plain Keras model, images [B, H, W, C] in [0, 1] -> logits, that is saved,
+        exported and served. It shares its weights with this model.
     """
 
     def __init__(
@@ -32,53 +35,46 @@ class RobustModel(keras.Model):
         seed: int = 0,
         precision: str = "float32",
         name: str = "robust_model",
-    ):
+    ) -> None:
         """
         Args:
-          classifier: images -> logits (no softmax at its end).
-          objective: what is minimized.
-          attack: the inner maximization; None only for an objective without one.
-          seed: of the attack's random starts.
-          precision: of the computation, see `models.for_double_backprop`; weights stay float32.
-          name: of the model.
+          classifier: Classifier, images -> logits (without a softmax layer).
+          objective: Objective to minimize.
+          attack: Inner maximization; None only for an objective without one.
+          seed: Seed of the attack's random starts.
+          precision: Precision of the computation, see `models.for_double_backprop`; weights stay
+            float32.
+          name: Name of the model.
 
         Raises:
-          ValueError: an attack is missing, or cannot move from the start it is given.
+          ValueError: The attack is missing, or its start has a zero gradient of the score.
         """
         super().__init__(name=name)
-        if not objective.attacked:
-            attack = None
-        elif attack is None:
-            raise ValueError("this objective needs an attack. Received: attack=None")
-        elif objective.needs_random_start and not attack.random_start:
-            raise ValueError(
-                "this objective's score has a zero gradient at x_adv = x: the attack needs "
-                "random_start=True. Received: random_start=False"
-            )
+        _check_attack(objective, attack)
         self.classifier = classifier
         network = for_double_backprop(classifier, precision, keep=objective.layers)
         attacked = network = with_affine_start(network)
         if objective.softplus_beta is not None:
             attacked = with_softplus_second_derivative(network, objective.softplus_beta)
             attacked = with_affine_start(attacked)
-        # On the classifier's own weights: in a closure, or Keras would count them twice.
+        # Both share the classifier's weights, which Keras would count again as attributes.
         self._networks = lambda: (network, attacked)
         self.objective = objective
-        self.attack = attack
+        self.attack = attack if objective.attacked else None
         self.seed = seed
         names = ("loss", "term", "accuracy", "gradient_norm")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits of the classifier."""
         return self.classifier(inputs, training=training)
 
-    def compile(self, optimizer="adam", **options):
-        """As `keras.Model.compile`; without XLA, whose second gradient of max pooling is wrong."""
+    def compile(self, optimizer: Any = "adam", **options: Any) -> None:
+        """`keras.Model.compile` without XLA, whose second gradient of max pooling is wrong."""
         super().compile(optimizer=optimizer, **{"jit_compile": False, **options})
 
     def find_adversary(self, batch: Batch) -> tf.Tensor:
-        """x_adv [B, H, W, C] for this replica's part of the batch at the current step."""
+        """The perturbed images x_adv [B, H, W, C] of this replica's part of the batch."""
         if self.attack is None:
             return batch.image
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -91,50 +87,62 @@ class RobustModel(keras.Model):
             keep=self._same_class(batch.image) if self.objective.keep_label else None,
         )
 
-    def _same_class(self, x):
-        """x_adv -> bool [B], whether the predicted class is still that of x."""
+    def _same_class(self, x: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Function x_adv -> bool [B]: whether the predicted class is that of x."""
         network = self._networks()[0]
         before = tf.argmax(network(x, training=False), -1)
         return lambda x_adv: tf.argmax(network(x_adv, training=False), -1) == before
 
-    def train_step(self, data):
-        """One step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Takes one step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""
         batch = _unpack(data, self.classifier)
         x_adv = self.find_adversary(batch)
         network = self._networks()[0]
         with tf.GradientTape() as tape:
-            parts = self.objective(network, batch, x_adv, training=True)
-            loss = tf.nn.compute_average_loss(parts.total)
+            value = self.objective(network, batch, x_adv, training=True)
+            loss = tf.nn.compute_average_loss(value.total)
             if network.losses:
                 loss += tf.nn.scale_regularization_loss(tf.add_n(network.losses))
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        _agree(self.classifier.non_trainable_variables)
-        self.trackers["loss"].update_state(parts.total)
-        self.trackers["term"].update_state(parts.term)
-        self.trackers["accuracy"].update_state(self._correct(batch, parts))
+        _average_over_replicas(self.classifier.non_trainable_variables)
+        self.trackers["loss"].update_state(value.total)
+        self.trackers["term"].update_state(value.term)
+        self.trackers["accuracy"].update_state(self._correct(batch, value))
         self.trackers["gradient_norm"].update_state(tf.linalg.global_norm(gradients))
         return self.get_metrics_result()
 
-    def test_step(self, data):
-        """Natural loss (nats) and accuracy."""
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Natural loss (nats) and accuracy of a batch."""
         batch = _unpack(data, self.classifier)
-        parts = Objective(threat=None)(self.classifier, batch, batch.image)
-        self.trackers["loss"].update_state(parts.total)
-        self.trackers["accuracy"].update_state(_hits(parts.logits, batch.label))
+        value = Objective(threat=None)(self.classifier, batch, batch.image)
+        self.trackers["loss"].update_state(value.total)
+        self.trackers["accuracy"].update_state(_is_correct(value.logits, batch.label))
         return {name: self.trackers[name].result() for name in ("loss", "accuracy")}
 
-    def _correct(self, batch, parts):
-        """Whether the unperturbed images are classified correctly [B]."""
+    def _correct(self, batch: Batch, value: ObjectiveValue) -> tf.Tensor:
+        """Whether each unperturbed image is classified correctly: 0 or 1, float32 [B]."""
         if self.objective.base == "clean":
-            return _hits(parts.logits, batch.label)
-        return _hits(self._networks()[0](batch.image, training=False), batch.label)
+            return _is_correct(value.logits, batch.label)
+        return _is_correct(self._networks()[0](batch.image, training=False), batch.label)
 
 
-def _agree(variables):
-    """Gives every replica the mean of the replicas' batch statistics.
+def _check_attack(objective: Objective, attack: Attack | None) -> None:
+    if not objective.attacked:
+        return
+    if attack is None:
+        raise ValueError("this objective needs an attack. Received: attack=None")
+    if objective.needs_random_start and not attack.random_start:
+        raise ValueError(
+            "this objective's score has a zero gradient at x_adv = x: the attack needs "
+            "random_start=True. Received: random_start=False"
+        )
 
-    Keras lets each keep its own, of which one alone would be saved.
+
+def _average_over_replicas(variables: Sequence[keras.Variable]) -> None:
+    """Assigns the mean over the replicas to floating variables, such as batch statistics.
+
+    Keras keeps them per replica, and saves those of one.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
@@ -143,17 +151,17 @@ def _agree(variables):
                 variable.assign(context.all_reduce("mean", variable.value))
 
 
-def _hits(logits, labels):
+def _is_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
 
 
-def _unpack(data, classifier) -> Batch:
-    """Keras' (x, y) as a Batch.
+def _unpack(data: Any, classifier: keras.Model) -> Batch:
+    """The (x, y) of Keras as a Batch.
 
     Raises:
-      ValueError: sample weights, images that are not floating, or labels that are not class
+      ValueError: Sample weights, images that are not floating, or labels that are not class
         numbers [B].
-      tf.errors.InvalidArgumentError: a label that is no class of the classifier.
+      tf.errors.InvalidArgumentError: A label is not a class of the classifier.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     if weight is not None:
@@ -166,7 +174,7 @@ def _unpack(data, classifier) -> Batch:
         raise ValueError(
             f"labels must be class numbers of shape [B], not one-hot. Received: shape={y.shape}"
         )
-    if y.dtype.is_floating:  # as Keras makes them of lists of whole numbers
+    if y.dtype.is_floating:  # Keras converts lists of integers so.
         y = tf.cast(y, tf.int32)
     image, target_map = (x["image"], x.get("target_map")) if isinstance(x, dict) else (x, None)
     image = tf.cast(float_images(image), tf.float32)

@@ -1,4 +1,4 @@
-"""From a name and the environment to a `Distribution`."""
+"""Distribution by name, and the cluster that TF_CONFIG describes."""
 
 import json
 import os
@@ -19,21 +19,21 @@ _EXAMPLE = (
 
 
 def distribute(name: str = "auto") -> Distribution:
-    """What `--distribute` names; to be called before TensorFlow runs anything.
+    """The distribution of this name; to be called before TensorFlow runs an op.
 
     Args:
-      name: "none"; "mirrored" over this machine's GPUs, or its logical CPUs where it has no
+      name: "none"; "mirrored" over the GPUs of this machine, or its logical CPUs if it has no
         GPU; "multi_worker" over the machines of the environment variable TF_CONFIG and all
-        their GPUs; or "auto": "multi_worker" where TF_CONFIG names a cluster, else
-        "mirrored" where there are several GPUs, else "none".
+        their GPUs; or "auto": "multi_worker" if TF_CONFIG names a cluster, else
+        "mirrored" if there are several GPUs, else "none".
 
     Raises:
-      ValueError: an unknown name, one device only to mirror over, or a TF_CONFIG that does
-        not say which workers there are and which of them this is.
+      ValueError: An unknown name, only one device to mirror over, or a TF_CONFIG without the
+        addresses of the workers or the task of this process.
     """
     check_name("distribute", name, DISTRIBUTIONS)
     config = os.environ.get("TF_CONFIG", "")
-    if name == "multi_worker" or (name == "auto" and _names_a_cluster(config)):
+    if name == "multi_worker" or (name == "auto" and _has_cluster(config)):
         return _multi_worker(config)
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if name == "mirrored":
@@ -57,13 +57,13 @@ def _multi_worker(config: str) -> Distribution:
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     if threading.current_thread() is threading.main_thread():
-        # TensorFlow's coordination service takes SIGTERM, and would leave it unanswered.
+        # TensorFlow's coordination service replaces the handler of SIGTERM: restore Python's.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     return Distribution(strategy, worker, len(addresses))
 
 
-def _names_a_cluster(config: str) -> bool:
-    """Whether there is a cluster to read; what is no JSON is to be complained of there."""
+def _has_cluster(config: str) -> bool:
+    """Whether the text names a cluster; true for invalid JSON, which `read_tf_config` refuses."""
     try:
         return bool(json.loads(config or "{}").get("cluster"))
     except (ValueError, AttributeError):
@@ -71,17 +71,17 @@ def _names_a_cluster(config: str) -> bool:
 
 
 def read_tf_config(config: str) -> tuple[list[str], int]:
-    """(addresses of all workers, the chief's first; number of this one).
+    """Addresses of all workers, the chief's first, and the number of this worker.
 
     Args:
-      config: the value of TF_CONFIG.
+      config: Value of TF_CONFIG.
 
     Raises:
-      ValueError: the text is not JSON of that form.
+      ValueError: The text is not JSON of that form.
     """
 
-    def expected(what: str, received: Any) -> ValueError:
-        return ValueError(f"TF_CONFIG must be like {_EXAMPLE}: {what}. Received: {received!r}")
+    def expected(form: str, received: Any) -> ValueError:
+        return ValueError(f"TF_CONFIG must be like {_EXAMPLE}: {form}. Received: {received!r}")
 
     try:
         values = json.loads(config)
@@ -105,7 +105,7 @@ def read_tf_config(config: str) -> tuple[list[str], int]:
             raise expected("addresses HOST:PORT", address)
     if len({address for *_, address in tasks}) < len(tasks):
         raise expected("each address once", [address for *_, address in tasks])
-    this = [(kind, index) == (task.get("type"), task.get("index")) for kind, index, _ in tasks]
-    if not any(this):
+    is_this = [(kind, index) == (task.get("type"), task.get("index")) for kind, index, _ in tasks]
+    if not any(is_this):
         raise expected("a task of the cluster", task)
-    return [address for *_, address in tasks], this.index(True)
+    return [address for *_, address in tasks], is_this.index(True)

@@ -1,4 +1,4 @@
-"""What training reports of itself, on held-out training images, the same for every objective."""
+"""Validation during training, on held-out training images, the same for every objective."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attack import Attack, LpBall
-from rar_tf.objective import Batch, Objective, ig_norm, madry
+from rar_tf.objective import Batch, Objective, ObjectiveValue, ig_norm, madry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,12 +14,11 @@ class Validation:
     """Means over the validation images.
 
     Attributes:
-      natural_accuracy: in [0, 1].
-      pgd_accuracy: in [0, 1], under 20 steps of epsilon / 10, one random start.
-      ig_norm: max ||IG(x, x_adv)||_1 found, nats an example, its value by 10 midpoint nodes: the
-        larger of what 7 steps of epsilon / 4 on it with 1 midpoint node find, and of that at
-        the point that PGD finds.
-      num_examples: how many images.
+      natural_accuracy: Accuracy on the unperturbed images, in [0, 1].
+      pgd_accuracy: Accuracy under PGD, in [0, 1]: 20 steps of epsilon / 10, one random start.
+      ig_norm: Largest ||IG(x, x_adv)||_1 of two attacks, in nats per example, computed with 10
+        midpoint nodes: 7 steps of epsilon / 4 that ascend it with 1 midpoint node, and PGD.
+      num_examples: Number of images.
     """
 
     natural_accuracy: float
@@ -29,40 +28,49 @@ class Validation:
 
 
 class Validator:
-    """Measures a classifier on fixed images; traces once, and draws the same starts each time."""
+    """Measures a classifier on fixed images; traced once, with the same random starts each time."""
 
-    def __init__(self, classifier: keras.Model, ball: LpBall, *, seed: int = 0):
+    def __init__(self, classifier: keras.Model, ball: LpBall, *, seed: int = 0) -> None:
         """
         Args:
-          classifier: images -> logits.
-          ball: the allowed set of the attacks.
-          seed: of the random starts.
+          classifier: Classifier, images -> logits.
+          ball: Allowed set of the attacks.
+          seed: Seed of the random starts.
         """
         pgd = Attack(ball, steps=20, step_size=ball.epsilon / 10)
         ig_attack = Attack(ball, steps=7, step_size=ball.epsilon / 4)
-        size = ig_norm(ig_steps=10, attack_ig_steps=1)
+        norm = ig_norm(ig_steps=10, attack_ig_steps=1)
 
-        def find(objective: Objective, attack: Attack, batch, first_row):
+        def find_adversary(
+            objective: Objective, attack: Attack, batch: Batch, first_row: tf.Tensor
+        ) -> tf.Tensor:
             score = objective.score(classifier, batch)
             return attack(score, batch.image, seed=tf.constant([seed, 0]), first_row=first_row)
 
-        def hits(parts, batch):
-            return tf.cast(tf.argmax(parts.logits, -1, tf.int32) == batch.label, tf.float32)
+        def correct(value: ObjectiveValue, batch: Batch) -> tf.Tensor:
+            return tf.cast(tf.argmax(value.logits, -1, tf.int32) == batch.label, tf.float32)
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def measure(x, y, first_row):
+        def measure(
+            x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             batch = Batch(x, y)
-            by_norm = size(classifier, batch, find(size, ig_attack, batch, first_row))
-            x_pgd = find(madry(), pgd, batch, first_row)
-            by_loss, robust = (part(classifier, batch, x_pgd) for part in (size, madry()))
-            # The norm's logits are those of x.
-            worst = tf.maximum(by_norm.term, by_loss.term)
-            return hits(by_norm, batch), hits(robust, batch), worst
+            x_ig = find_adversary(norm, ig_attack, batch, first_row)
+            at_x_ig = norm(classifier, batch, x_ig)
+            x_pgd = find_adversary(madry(), pgd, batch, first_row)
+            at_x_pgd, robust = (part(classifier, batch, x_pgd) for part in (norm, madry()))
+            worst = tf.maximum(at_x_ig.term, at_x_pgd.term)
+            # The logits of `norm` are those of x.
+            return correct(at_x_ig, batch), correct(robust, batch), worst
 
         self._measure = measure
 
     def __call__(self, batches: tf.data.Dataset) -> Validation:
-        """Measures on all of `batches` of (x, y)."""
+        """Means over all batches (x, y).
+
+        Raises:
+          ValueError: There is no image.
+        """
         columns, count = [], 0
         for x, y in batches:
             columns.append(self._measure(x, y, tf.constant(count)))

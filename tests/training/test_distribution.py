@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_be_shared_equally_names_the_sizes_near_it():
 def test_one_worker_tells_itself(tmp_path):
     assert one_device.broadcast(b"content") == b"content"
     assert one_device.any_worker(True) and not one_device.any_worker(False)
-    with one_device.own_folder(tmp_path, []) as folder:
+    with one_device.worker_folder(tmp_path, []) as folder:
         assert folder == tmp_path
 
 
