@@ -72,7 +72,8 @@ def main(argv):
     _, at_hand = measure(step, tf.data.Dataset.from_tensors(first).repeat(), steps).T
     total = waiting + computing
     print(
-        f"dataset={FLAGS.dataset} objective={FLAGS.objective} batch_size={preset.optimizer.batch_size}"
+        f"dataset={FLAGS.dataset} objective={FLAGS.objective} "
+        f"batch_size={preset.optimizer.batch_size}"
     )
     print(f"waiting for data: {waiting.sum() / total.sum():.2%} of a step")
     print(f"a step: {total.mean():.4f} s, of which waiting {waiting.mean():.4f} s")

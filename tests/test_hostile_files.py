@@ -1,4 +1,4 @@
-"""What comes from outside may be anything; `tests.support.fuzz` reads it in processes of its own."""
+"""Hostile files: every reader answers each with a result or one sentence, within bounds."""
 
 import os
 import pathlib

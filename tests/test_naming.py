@@ -24,7 +24,8 @@ def scaled(weight=0.5, *, ig_steps=4, power=2.0, size=sizes.l1, layer=None):
     return ig_norm(weight * power, size=size, ig_steps=ig_steps)
 
 def unattacked(): return Objective(threat=None)
-def moved(weight=1.0): return Objective("clean", lambda c, b, x: x[:, 0, 0, 0], weight, threat="transport")
+def first_pixel(classifier, batch, x_adv): return x_adv[:, 0, 0, 0]
+def moved(weight=1.0): return Objective("clean", first_pixel, weight, threat="transport")
 def needs(weight, ig_steps): return ig_norm(weight)
 def nothing(weight=1.0): return None
 def fails(): return 1 / 0

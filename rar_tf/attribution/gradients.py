@@ -47,9 +47,9 @@ def integrated_gradients(
 
     Where the output begins with an affine map (`ClassifierOutput.affine_start`), its gradients
     are averaged behind that map and go back through it once: it costs no more for many nodes.
-    The nodes are stacked on the batch axis, `nodes_per_pass` of them at a time. With a nodes_per_pass
-    smaller than the number of nodes the backward pass recomputes each nodes_per_pass, so that
-    neither pass holds more than one nodes_per_pass of activations, at the price of one more
+    The nodes are stacked on the batch axis, `nodes_per_pass` of them at a time. With fewer nodes per
+    pass than nodes the backward pass recomputes the activations of each pass, so that no more
+    than one pass of activations is held, at the price of one more
     forward computation; the value and the gradients by x, the baseline and the
     variables are the same. Gradients by any other tensor that `output_fn` closes over
     flow only without chunks.

@@ -40,8 +40,8 @@ def ig_norm(
       weight: lambda, factor of the term, >= 0.
       size: size s of the attribution, [B, ...] -> [B], in place of the norm  [RAR eq. 4].
       ig_steps: number of quadrature intervals in the gradient step, >= 1.
-      attack_ig_steps: number of quadrature intervals in the attack; 0 ascends the loss instead of the
-        norm. The change of the loss, l(x_adv) - l(x), is a lower bound of the norm
+      attack_ig_steps: number of quadrature intervals in the attack; 0 ascends the loss instead of
+        the norm. The change of the loss, l(x_adv) - l(x), is a lower bound of the norm
         (completeness) and costs half or less; unlike the norm's, its ascent does not keep the
         signs of the random start.
       ig_rule: quadrature rule: left, right (the original's), midpoint, trapezoid or gauss_legendre.

@@ -42,8 +42,8 @@ def far(
       attack_ig_steps: number of quadrature intervals (or noisy samples) in the attack, >= 1.
       ig_rule: quadrature rule of both.
       nodes_per_pass: quadrature nodes in one pass of the classifier; all by default.
-      softplus_beta: sharpness of the softplus whose second derivative ReLU takes in the attack; None
-        for plain ReLU.
+      softplus_beta: sharpness of the softplus whose second derivative ReLU takes in the attack;
+        None for plain ReLU.
     """
     method = attribution
     if isinstance(method, str) and method not in METHODS:

@@ -43,8 +43,8 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     Raises:
       ValueError: an operation whose cost is not known before the run.
     """
-    attack = preset.attack and preset.attack.build()
-    model = RobustModel(classifier, preset.objective.build(), attack)
+    maximizer = preset.attack and preset.attack.build()
+    model = RobustModel(classifier, preset.objective.build(), maximizer)
     model.compile(keras.optimizers.SGD())
     model.optimizer.build(model.trainable_variables)
     specs = [

@@ -34,9 +34,10 @@ def estimate(preset: Preset, data: ImageData) -> str:
     seconds = (time.perf_counter() - started) / _STEPS
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    max_steps, every = preset.optimizer.max_steps, preset.validation.validate_every
     text = (
-        f"estimated: {seconds:.3f} s a step, {seconds * preset.optimizer.max_steps / 60:.1f} minutes for "
-        f"{preset.optimizer.max_steps} steps (validation every {preset.validation.validate_every} steps on top), "
+        f"estimated: {seconds:.3f} s a step, {seconds * max_steps / 60:.1f} minutes for "
+        f"{max_steps} steps (validation every {every} steps on top), "
         f"{peak / 2**30:.2f} GiB peak memory"
     )
     if preset.model.init_from == "natural":

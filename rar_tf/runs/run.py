@@ -163,8 +163,8 @@ class _Run:
                 where = "by worker 0" if self.distribution.worker else f"in {workdir.root}"
                 raise Interrupted(
                     stop.signum,
-                    f"stopped at step {reached} of {preset.optimizer.max_steps}, all saved {where}; "
-                    "the same command goes on from there",
+                    f"stopped at step {reached} of {preset.optimizer.max_steps}, all saved "
+                    f"{where}; the same command goes on from there",
                 )
 
 

@@ -177,7 +177,7 @@ class Workdir:
 
 
 def _completed(found: dict[str, Any]) -> dict[str, Any]:
-    """A flat preset read from disk, with the defaults of settings that an earlier version lacked."""
+    """Flat preset read from disk, completed by the defaults of settings added since."""
     try:
         return dict(json.loads(Preset.from_flat(found).to_json()))
     except (ValueError, TypeError):

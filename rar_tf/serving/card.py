@@ -132,8 +132,8 @@ def to_markdown(card: dict[str, Any]) -> str:
     if how := card.get("attribution"):
         lines += [
             "",
-            f"Attribution: integrated gradients of a logit, baseline {how['baseline']:g} (0 is black), "
-            f"{how['steps']} steps, rule {how['rule']}; {how['nodes_per_pass']} nodes of "
+            f"Attribution: integrated gradients of a logit, baseline {how['baseline']:g} (0 is "
+            f"black), {how['steps']} steps, rule {how['rule']}; {how['nodes_per_pass']} nodes of "
             f"{how['images_per_pass']} images in one pass.",
         ]
     lines += ["", "## Metrics", "", _table(card["metrics"])]

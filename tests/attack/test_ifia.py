@@ -106,7 +106,8 @@ def test_custom_score(leaky):
         ((("top_k", 1.0), (custom, 0.5)), (("top_k", 1.0), ("log_pearson", 0.5))),
     ):
         found, expected = (
-            small(score=part)(network, x, y, networks=networks).x_adv for part in (score, named)
+            small(score=part)(network, x, y, networks=Networks(twin, network)).x_adv
+            for part in (score, named)
         )
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -114,7 +115,7 @@ def test_custom_score(leaky):
 def test_each_criterion_has_its_own_worst_iterate(leaky):
     network, twin, x, y = leaky
     names = ("top_k", "kendall", "spearman", "center_shift")
-    found = small(select=names)(network, x, y, networks=networks)
+    found = small(select=names)(network, x, y, networks=Networks(twin, network))
     before = FEW.saliency(network, x, y).numpy()
     badness = np.stack(
         [
@@ -128,7 +129,7 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
             for i in range(4)
         ]
         np.testing.assert_array_equal(np.max(others, 0), badness[column])
-    alone = small(select=("top_k",))(network, x, y, networks=networks)
+    alone = small(select=("top_k",))(network, x, y, networks=Networks(twin, network))
     np.testing.assert_array_equal(found.x_adv[:, 0], alone.x_adv[:, 0])
 
 
@@ -145,7 +146,7 @@ def test_each_criterion_has_its_own_worst_iterate(leaky):
 def test_stays_in_the_ball_keeps_the_label_and_changes_the_map(leaky, settings):
     network, twin, x, y = leaky
     attack = small(**settings)
-    found = attack(network, x, y, networks=networks, seed=SEED)
+    found = attack(network, x, y, networks=Networks(twin, network), seed=SEED)
     x_adv = found.x_adv[:, 0]
     norm = attack.threat.norm
     length = np.linalg.norm((x_adv - x).numpy().reshape(6, -1), np.inf if norm == "inf" else 2, 1)
@@ -162,7 +163,7 @@ def test_target_moves_mass_into_the_region(leaky):
     region = np.zeros((6, 6), "float32")
     region[:2] = 1
     found = small(score="target", select=("center_shift",))(
-        network, x, y, networks=networks, region=region
+        network, x, y, networks=Networks(twin, network), region=region
     )
     inside = [
         (FEW.saliency(network, image, y).numpy() * region).mean((1, 2))
@@ -216,8 +217,8 @@ def test_undefined_metrics_are_counted():
 def test_rows_do_not_depend_on_their_batch(leaky):
     network, twin, x, y = leaky
     attack = small(random_start=True, explainer=Explainer("smooth_grad", steps=3), steps=3)
-    whole = attack(network, x, y, networks=networks, seed=SEED)
-    part = attack(network, x[2:4], y[2:4], networks=networks, seed=SEED, first_row=2)
+    whole = attack(network, x, y, networks=Networks(twin, network), seed=SEED)
+    part = attack(network, x[2:4], y[2:4], networks=Networks(twin, network), seed=SEED, first_row=2)
     np.testing.assert_allclose(part.x_adv, whole.x_adv[2:4], atol=1e-6)
 
 
@@ -261,7 +262,7 @@ def test_rotating_nodes_the_clean_map_of_many_and_the_label_held(leaky):
         threat=ball, steps=4, step_size=0.15, explainer=few, clean_explainer=many,
         rotate_nodes=True, hold_label=0.5, select=("top_k",), select_every=4,
     )  # fmt: skip
-    found = attack(network, x, y, networks=networks).x_adv[:, 0]
+    found = attack(network, x, y, networks=Networks(twin, network)).x_adv[:, 0]
     mask = top_k_mask(many.saliency(network, x, y).numpy(), 8)
     x_adv, lost = tf.identity(x), 0
     for i in range(4):
@@ -294,7 +295,8 @@ def test_a_known_clean_map_is_not_computed_again(leaky):
     attack = small(clean_explainer=Explainer(steps=9))
     clean = Explainer(steps=9).saliency(network, x, y)
     given, own = (
-        attack(network, x, y, networks=networks, clean=part).x_adv for part in (clean, None)
+        attack(network, x, y, networks=Networks(twin, network), clean=part).x_adv
+        for part in (clean, None)
     )
     np.testing.assert_array_equal(given, own)
 

@@ -32,8 +32,8 @@ def test_a_fitting_model_comes_back_as_it_is():
     )
     assert adapt_to_dataset(any_size, SHAPE, 3, name="mine")[1] == "logits"
     # Back to [0, 255] first, or no rescaling at all.
-    assert adapt_to_dataset(model(keras.layers.Rescaling(255.0), keras.layers.Rescaling(1 / 255)), SHAPE, 3,
-                  name="mine")[1] == "logits"  # fmt: skip
+    rescaled = model(keras.layers.Rescaling(255.0), keras.layers.Rescaling(1 / 255))
+    assert adapt_to_dataset(rescaled, SHAPE, 3, name="mine")[1] == "logits"
     assert (
         adapt_to_dataset(model(keras.layers.Rescaling(2.0, -1.0)), SHAPE, 3, name="mine")[1]
         == "logits"

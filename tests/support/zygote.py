@@ -58,7 +58,7 @@ class Zygote:
         self._process.stdout.close()
 
     def start(self, module: str, *flags: str, where: str = "none", cwd: pathlib.Path) -> int:
-        """Starts `python -m module flags` with a fault of `tests.support.faults`; its process id."""
+        """Start `python -m module flags` with a fault of `tests.support.faults`; its process id."""
         self._count += 1
         output = str(self._folder / f"output-{self._count}")
         return self._ask("start", module=module, flags=flags, where=where, cwd=str(cwd), to=output)
