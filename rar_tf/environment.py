@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
     return own | {name: importlib.metadata.version(name) for name in names}
 
 
-def _processor():
+def _processor() -> str:
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,6 +1,7 @@
 """How TensorFlow is to lay out a graph."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ def not_inlined(fn: Callable) -> Callable:
     """
     graph_fn = tf.function(fn, autograph=False, experimental_attributes={"_noinline": True})
 
-    def call(*args):
+    def call(*args: Any) -> Any:
         return fn(*args) if tf.executing_eagerly() else graph_fn(*args)
 
     return call

@@ -7,6 +7,7 @@ import pathlib
 import re
 import sys
 import traceback
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ def check_name(what: str, name: str, known: Iterable[str], where: str = "") -> N
     )
 
 
-def find(what: str, name: str, known: Mapping[str, Callable], kinds: Iterable[str] = ()):
+def find(what: str, name: str, known: Mapping[str, Any], kinds: Iterable[str] = ()) -> Any:
     """`known[name]`, or for "module:function" that function, imported.
 
     The module is any that Python finds: an installed one, or a file of the current directory
@@ -113,7 +114,7 @@ def as_file_name(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", name).strip("_.") or "_"
 
 
-def _module(what, name, module_name, kinds):
+def _module(what: str, name: str, module_name: str, kinds: Iterable[str]) -> types.ModuleType:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -129,7 +130,7 @@ def _module(what, name, module_name, kinds):
         raise ValueError(f"{what}={name}: importing failed: {_reason(error)}") from error
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     """Type, message, and the line of the user's code."""
     frames = traceback.extract_tb(error.__traceback__)
     text = f"{type(error).__name__}: {error}"
@@ -138,6 +139,6 @@ def _reason(error):
     return f"{text} ({own[-1].filename}, line {own[-1].lineno})" if own else text
 
 
-def _hint(name, known):
+def _hint(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

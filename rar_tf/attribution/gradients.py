@@ -1,6 +1,7 @@
 """Attributions built from input gradients, differentiable in turn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -47,12 +48,11 @@ def integrated_gradients(
 
     Where the output begins with an affine map (`ClassifierOutput.affine_start`), its gradients
     are averaged behind that map and go back through it once: it costs no more for many nodes.
-    The nodes are stacked on the batch axis, `nodes_per_pass` of them at a time. With fewer nodes per
-    pass than nodes the backward pass recomputes the activations of each pass, so that no more
-    than one pass of activations is held, at the price of one more
-    forward computation; the value and the gradients by x, the baseline and the
-    variables are the same. Gradients by any other tensor that `output_fn` closes over
-    flow only without chunks.
+    The nodes are stacked on the batch axis, `nodes_per_pass` of them at a time. With several
+    passes the backward pass recomputes the activations of each, so that no more than one pass is
+    held in memory, at the price of one more forward computation; the value and the gradients by
+    x, the baseline and the variables are the same. Gradients by any other tensor that `output_fn`
+    closes over flow only with a single pass.
 
     Args:
       output_fn: (points [N, ...], labels [N]) -> values [N].
@@ -79,7 +79,7 @@ def integrated_gradients(
     nodes, weights = nodes_and_weights(rule, steps)
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
 
-    def mean_gradient(output_fn, start, end):
+    def mean_gradient(output_fn: OutputFn, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         along = tf.cast(nodes, end.dtype) + tf.cast(shift, end.dtype) / steps
         return _mean_gradient(
             output_fn,
@@ -103,7 +103,7 @@ def integrated_gradients(
     return (x - start) * tape.gradient(end, x, mean)
 
 
-def _line(t, start, difference):
+def _line(t: tf.Tensor, start: tf.Tensor, difference: tf.Tensor) -> tf.Tensor:
     return start + tf.reshape(t, [-1] + [1] * difference.shape.rank) * difference
 
 
@@ -147,7 +147,7 @@ def smooth_grad(
     y = class_numbers(y, x.shape[0])
     seed = tf.convert_to_tensor(seed)
 
-    def noisy(numbers, x):
+    def noisy(numbers: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         seeds = [seed + tf.stack([0, tf.cast(k, seed.dtype)]) for k in tf.unstack(numbers)]
         noise = tf.stack([normal_rows(tf.shape(x), s, first_row) for s in seeds])
         return x + sigma * tf.cast(noise, x.dtype)
@@ -193,7 +193,16 @@ def path_integrated_gradients(
     return total
 
 
-def _mean_gradient(output_fn, place, sources, y, nodes, weights, nodes_per_pass, weight_gradients):
+def _mean_gradient(
+    output_fn: OutputFn,
+    place: Callable[..., tf.Tensor],
+    sources: tuple[tf.Tensor, ...],
+    y: tf.Tensor,
+    nodes: tf.Tensor,
+    weights: tf.Tensor,
+    nodes_per_pass: int | None,
+    weight_gradients: bool,
+) -> tf.Tensor:
     """sum_k w_k grad f(place(t_k, *sources)), `nodes_per_pass` nodes at a time.
 
     Args:
@@ -204,7 +213,7 @@ def _mean_gradient(output_fn, place, sources, y, nodes, weights, nodes_per_pass,
     if nodes_per_pass is not None:
         check_count("nodes_per_pass", nodes_per_pass)
 
-    def mean(nodes, weights, *sources):
+    def mean(nodes: tf.Tensor, weights: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
         points = place(nodes, *sources)
         count, shape = nodes.shape[0], tf.shape(points)
         stacked = tf.reshape(points, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
@@ -214,31 +223,40 @@ def _mean_gradient(output_fn, place, sources, y, nodes, weights, nodes_per_pass,
 
     if nodes_per_pass is None or nodes_per_pass >= nodes.shape[0]:
         return mean(nodes, weights, *sources)
-    return _chunked(mean, sources, nodes, weights, nodes_per_pass, weight_gradients)
+    return _in_passes(mean, sources, nodes, weights, nodes_per_pass, weight_gradients)
 
 
-def _chunked(mean, sources, nodes, weights, nodes_per_pass, weight_gradients):
-    """`mean`, `nodes_per_pass` nodes at a time, recomputed in the backward pass."""
-    # Nodes of weight zero fill the last nodes_per_pass: one loop body serves all of them.
+def _in_passes(
+    mean: Callable[..., tf.Tensor],
+    sources: tuple[tf.Tensor, ...],
+    nodes: tf.Tensor,
+    weights: tf.Tensor,
+    nodes_per_pass: int,
+    weight_gradients: bool,
+) -> tf.Tensor:
+    """`mean` in passes of `nodes_per_pass` nodes, recomputed in the backward pass."""
+    # Nodes of weight zero fill the last pass, so that one loop body serves all passes.
     padding = -nodes.shape[0] % nodes_per_pass
     nodes = tf.reshape(tf.pad(nodes, [[0, padding]]), [-1, nodes_per_pass])
     weights = tf.reshape(tf.pad(weights, [[0, padding]]), [-1, nodes_per_pass])
 
-    def accumulate(part, zeros):
-        """Sum of `part(k)` over the chunks k, one at a time."""
-        of_chunk = not_inlined(part)
+    def accumulate(part: Callable[[tf.Tensor], Any], zeros: Any) -> Any:
+        """Sum of `part(k)` over the passes k, one at a time."""
+        part = not_inlined(part)
         return tf.while_loop(
             lambda k, _: k < nodes.shape[0],
-            lambda k, total: (k + 1, tf.nest.map_structure(tf.add, total, of_chunk(k))),
+            lambda k, total: (k + 1, tf.nest.map_structure(tf.add, total, part(k))),
             (tf.constant(0), zeros),
             parallel_iterations=1,
         )[1]
 
-    def forward(*sources):
+    def forward(*sources: tf.Tensor) -> tf.Tensor:
         return accumulate(lambda k: mean(nodes[k], weights[k], *sources), tf.zeros_like(sources[0]))
 
-    def gradients(sources, variables, upstream):
-        def part(k):
+    def gradients(
+        sources: Sequence[tf.Tensor], variables: Sequence[Any], upstream: tf.Tensor
+    ) -> list[tf.Tensor]:
+        def part(k: tf.Tensor) -> list[tf.Tensor]:
             # The tape must watch tensors of the loop body's own graph.
             inputs = [*(tf.identity(source) for source in sources), *variables]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -249,8 +267,8 @@ def _chunked(mean, sources, nodes, weights, nodes_per_pass, weight_gradients):
         return accumulate(part, [tf.zeros_like(source) for source in (*sources, *variables)])
 
     @tf.custom_gradient
-    def with_variables(*sources):
-        def backward(upstream, variables=()):
+    def with_variables(*sources: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def backward(upstream: tf.Tensor, variables: Sequence[Any] = ()) -> Any:
             grads = gradients(sources, variables, upstream)
             split = len(sources)
             return (grads[:split], grads[split:]) if variables else grads
@@ -258,7 +276,7 @@ def _chunked(mean, sources, nodes, weights, nodes_per_pass, weight_gradients):
         return forward(*sources), backward
 
     @tf.custom_gradient
-    def zero(*sources):
+    def zero(*sources: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         return tf.zeros_like(sources[0]), lambda upstream: gradients(sources, (), upstream)
 
     if weight_gradients:

@@ -84,7 +84,7 @@ def layer_integrated_gradients(
     y = class_numbers(y, x.shape[0])
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
 
-    def hidden(times):
+    def hidden(times: np.ndarray) -> tf.Tensor:
         """Activations at r(t) for each of the times: [T, B, ...]."""
         t = tf.reshape(tf.constant(times, x.dtype), [-1] + [1] * x.shape.rank)
         points = start + t * (x - start)

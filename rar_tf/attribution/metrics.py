@@ -87,7 +87,7 @@ def is_constant(maps: np.ndarray) -> np.ndarray:
     return (flat == flat[:, :1]).all(1)
 
 
-def _numbers(*maps):
+def _numbers(*maps: np.ndarray) -> list[np.ndarray]:
     """Maps as arrays of numbers [B, ...] of one shape."""
     arrays = [np.asarray(part) for part in maps]
     if any(part.ndim < 2 or part.dtype.kind not in "fiu" for part in arrays) or (
@@ -98,16 +98,16 @@ def _numbers(*maps):
     return arrays
 
 
-def _rows(maps):
+def _rows(maps: np.ndarray) -> np.ndarray:
     # Not -1: there may be no map at all.
     return np.reshape(maps, (len(maps), int(np.prod(np.shape(maps)[1:]))))
 
 
-def _ranked(maps):
+def _ranked(maps: np.ndarray) -> np.ndarray:
     return np.isfinite(_rows(maps)).all(1) & ~is_constant(maps)
 
 
-def _correlation(statistic, a, b):
+def _correlation(statistic: Callable, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = _numbers(a, b)
     values = np.full(len(a), np.nan)
     for i in np.flatnonzero(_ranked(a) & _ranked(b)):

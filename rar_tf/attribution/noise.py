@@ -4,13 +4,15 @@ Philox is counter based: row r of a stream of d numbers a row starts r * d / 4 c
 in. Drawing rows [first_row, first_row + B) alone gives what they are in the whole stream.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 _PHILOX = 1
 _PER_COUNTER = 4  # 32-bit numbers that one Philox counter yields
 
 
-def uniform_rows(shape, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
+def uniform_rows(shape: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
     """Float32 numbers uniform in [0, 1); row i is a function of (seed, first_row + i).
 
     Args:
@@ -21,12 +23,17 @@ def uniform_rows(shape, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.T
     return _rows(tf.raw_ops.StatelessRandomUniformV2, shape, seed, first_row)
 
 
-def normal_rows(shape, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
+def normal_rows(shape: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
     """Standard normal float32 numbers; as `uniform_rows` otherwise."""
     return _rows(tf.raw_ops.StatelessRandomNormalV2, shape, seed, first_row)
 
 
-def _rows(draw, shape, seed, first_row):
+def _rows(
+    draw: Callable[..., tf.Tensor],
+    shape: tf.Tensor,
+    seed: tf.Tensor,
+    first_row: tf.Tensor | int,
+) -> tf.Tensor:
     shape = tf.convert_to_tensor(shape, tf.int32)
     size = tf.reduce_prod(shape[1:])
     counters = -(-size // _PER_COUNTER)

@@ -53,7 +53,7 @@ def label_loss(classifier: keras.Model) -> ClassifierOutput:
 def label_logit(classifier: keras.Model) -> ClassifierOutput:
     """The label's logit `f_y(x)`, which [FAR eq. 1-2] and the evaluation attribute."""
 
-    def logit(logits, labels):
+    def logit(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(logits, tf.float32)
         return tf.gather(logits, labels_of(logits, labels), axis=1, batch_dims=1)
 

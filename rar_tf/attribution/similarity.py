@@ -31,6 +31,6 @@ def pearson(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return cosine(a - mean[0], b - mean[1])
 
 
-def _flat(maps):
+def _flat(maps: tf.Tensor) -> tf.Tensor:
     maps = tf.convert_to_tensor(maps)
     return tf.reshape(maps, [tf.shape(maps)[0], -1])

@@ -6,6 +6,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -26,7 +27,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
 
     URLS: dict[str, str] = {}
 
-    def __init__(self, *, archive_dir: str | os.PathLike | None = None, **kwargs):
+    def __init__(self, *, archive_dir: str | os.PathLike | None = None, **kwargs: Any) -> None:
         self.archive_dir = None if archive_dir is None else pathlib.Path(archive_dir)
         super().__init__(**kwargs)
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,11 +15,11 @@ from rar_tf.datasets.splits import Split
 _CHUNK = 1024
 
 
-def _on_cpu(function):
+def _on_cpu(function: Callable) -> Callable:
     """Keeps the input pipeline off the accelerator, which is busy with the model."""
 
     @functools.wraps(function)
-    def placed(*args):
+    def placed(*args: Any) -> Any:
         with tf.device("CPU:0"):
             return function(*args)
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -71,14 +72,14 @@ class Gtsrb(archives.ArchiveBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         paths = self.archives(dl_manager)
         return {
             "train": self._generate_examples("train", paths),
             "test": self._generate_examples("test", paths),
         }
 
-    def _generate_examples(self, split, paths):
+    def _generate_examples(self, split: str, paths: dict[str, Any]) -> Iterator[Any]:
         image_archive = _TRAIN if split == "train" else _TEST
         path, url = paths[image_archive], self.URLS[image_archive]
         number = -1

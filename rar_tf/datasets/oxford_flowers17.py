@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import tarfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -52,10 +54,10 @@ class OxfordFlowers17(archives.ArchiveBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {"full": self._generate_examples(self.archives(dl_manager)[_ARCHIVE])}
 
-    def _generate_examples(self, path):
+    def _generate_examples(self, path: Any) -> Iterator[Any]:
         url, size = self.URLS[_ARCHIVE], self.builder_config.image_size
         count = IMAGES_PER_CLASS * len(CLASS_NAMES)
         numbers = {f"jpg/image_{number + 1:04d}.jpg": number for number in range(count)}

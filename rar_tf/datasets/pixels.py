@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -70,7 +71,7 @@ def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
     ) from cause
 
 
-def decode_tensor(content: tf.Tensor, channels: int, name: str, *which) -> tf.Tensor:
+def decode_tensor(content: tf.Tensor, channels: int, name: str, *which: Any) -> tf.Tensor:
     """`decode` of a string in a graph: uint8 [H, W, channels].
 
     Args:
@@ -92,25 +93,25 @@ def decode_tensor(content: tf.Tensor, channels: int, name: str, *which) -> tf.Te
         return tf.io.decode_image(content, channels, expand_animations=False)
 
 
-def _asserted(condition, *message):
+def _asserted(condition: tf.Tensor, *message: Any) -> Any:
     assertion = tf.debugging.Assert(condition, list(message))
     return tf.control_dependencies([] if assertion is None else [assertion])
 
 
-def _declared_size(content, is_png):
+def _declared_size(content: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
     """Height and width, in either order, by the header of a PNG or JPEG."""
 
-    def of_png():
+    def of_png() -> tf.Tensor:
         header = tf.strings.substr(content, 16, 8)
         return tf.cast(tf.io.decode_raw(header, tf.int32, little_endian=False), tf.int64)
 
-    def of_jpeg():
+    def of_jpeg() -> tf.Tensor:
         return tf.cast(tf.image.extract_jpeg_shape(content)[:2], tf.int64)
 
     return tf.cond(is_png, of_png, of_jpeg)
 
 
-def _is_small(size):
+def _is_small(size: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= MOST_PIXELS)
 
 

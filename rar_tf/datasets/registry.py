@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from absl import logging
 
@@ -93,7 +94,13 @@ def image_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | Non
     return sides[0], sides[-1]
 
 
-def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
+def _load(
+    name: str,
+    data_dir: str | os.PathLike | None,
+    manual_dir: pathlib.Path | None,
+    image_size: tuple[int, int] | None,
+    seed: int,
+) -> ImageData:
     kind, _, rest = name.partition(":")
     if kind == "folder" and rest:
         return custom_data.load_folder(rest, image_size=image_size, seed=seed)
@@ -118,11 +125,11 @@ def _load(name, data_dir, manual_dir, image_size, seed) -> ImageData:
     return mnist.load_mnist(name, **folders)
 
 
-def _text(sides):
+def _text(sides: Sequence[Any]) -> str:
     return ",".join(map(str, sides))
 
 
-def _load_custom(name, **settings) -> ImageData:
+def _load_custom(name: str, **settings: Any) -> ImageData:
     function = find(
         "dataset", name, {}, kinds=(*names(), *(kind.partition(":")[0] for kind in CUSTOM))
     )

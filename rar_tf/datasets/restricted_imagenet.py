@@ -5,7 +5,8 @@ The groups are those of the robustness library (Engstrom et al., 2019), as used 
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -51,7 +52,7 @@ class RestrictedImagenet(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, *, source: tfds.core.DatasetBuilder | None = None, **kwargs):
+    def __init__(self, *, source: tfds.core.DatasetBuilder | None = None, **kwargs: Any) -> None:
         # Only array_record files can be read by index.
         super().__init__(**{"file_format": "array_record", **kwargs})
         self.source = source
@@ -69,13 +70,13 @@ class RestrictedImagenet(tfds.core.GeneratorBasedBuilder):
             homepage="https://www.image-net.org/",
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {
             "train": self._generate_examples("train"),
             "test": self._generate_examples("validation"),
         }
 
-    def _generate_examples(self, split):
+    def _generate_examples(self, split: str) -> Iterator[Any]:
         source = self.source or tfds.builder("imagenet2012", data_dir=self._data_dir_root)
         examples = source.as_dataset(
             split=split,

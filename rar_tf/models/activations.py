@@ -49,20 +49,20 @@ def relu_with_softplus_second_derivative(
     """
 
     @tf.custom_gradient
-    def relu(x):
+    def relu(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         value = tf.nn.leaky_relu(x, negative_slope) if negative_slope else tf.nn.relu(x)
         return value, lambda upstream: slope(upstream, x)
 
     @tf.custom_gradient
-    def slope(upstream, x):
-        def again(upper):
+    def slope(upstream: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def again(upper: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             gate = tf.sigmoid(beta * x)
             curvature = (1 - negative_slope) * beta * gate * (1 - gate)
             return first(upper, x), upper * upstream * curvature
 
         return first(upstream, x), again
 
-    def first(upstream, x):
+    def first(upstream: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         if negative_slope:
             return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=x, alpha=negative_slope)
         return tf.raw_ops.ReluGrad(gradients=upstream, features=x)
@@ -112,7 +112,7 @@ def count_relus(model: keras.Model) -> int:
     """
     found = []
 
-    def count(value):
+    def count(value: Any) -> Any:
         if _kinks(value) is not None:
             found.append(value)
         return value
@@ -121,16 +121,18 @@ def count_relus(model: keras.Model) -> int:
     return len(found)
 
 
-def _smoothed(model, smooth: Callable[[tf.Tensor, float, float], tf.Tensor], beta: float):
+def _smoothed(
+    model: keras.Model, smooth: Callable[[tf.Tensor, float, float], tf.Tensor], beta: float
+) -> keras.Model:
     if not beta > 0:
         raise ValueError(f"beta must be > 0. Received: beta={beta}")
 
-    def replace(value):
+    def replace(value: Any) -> Any:
         kinks = _kinks(value)
         if kinks is None:
             return value
 
-        def activation(x):
+        def activation(x: tf.Tensor) -> tf.Tensor:
             y = smooth(x, beta, kinks.negative_slope)
             if kinks.max_value is None:
                 return y

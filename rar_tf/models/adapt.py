@@ -57,7 +57,7 @@ def adapt_to_dataset(
     return logits_model, how
 
 
-def _check_input(classifier, image_shape, name):
+def _check_input(classifier: keras.Model, image_shape: tuple[int, int, int], name: str) -> None:
     shape = getattr(classifier, "input_shape", None)
     fits = shape is None or (
         isinstance(shape, tuple)
@@ -77,7 +77,7 @@ def _check_input(classifier, image_shape, name):
         )
 
 
-def _first_scale(model):
+def _first_scale(model: keras.Model) -> float | None:
     """Of the first Rescaling layer, at any depth; None where there is none."""
     for layer in getattr(model, "layers", ()):
         if isinstance(layer, keras.layers.Rescaling):

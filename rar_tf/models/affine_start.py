@@ -35,7 +35,7 @@ def with_affine_start(model: keras.Model) -> keras.Model:
     return with_attributes(model, affine_start=parts)
 
 
-def _parts(model):
+def _parts(model: keras.Model) -> AffineStart | None:
     graph = functional_view(model)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         return None
@@ -50,7 +50,7 @@ def _parts(model):
     return AffineStart(keras.Model(image, hidden), keras.Model(hidden, graph.outputs[0]))
 
 
-def _is_affine(operation):
+def _is_affine(operation: keras.Operation) -> bool:
     return (
         type(operation) in (keras.layers.Conv2D, keras.layers.Dense)
         and operation.activation is keras.activations.linear

@@ -1,6 +1,6 @@
 """Which layer's derivatives changed: networks that take some of them from another point."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -55,7 +55,7 @@ def with_borrowed_derivatives(model: keras.Model, layers: Collection[str]) -> ke
         if name not in known:
             raise ValueError(f"layers must be of {', '.join(known)}. Received: {name}")
 
-    def replace(value: Any):
+    def replace(value: Any) -> Any:
         if getattr(value, "name", None) not in layers or not isinstance(value, keras.Operation):
             return value
         if _has_activation(value):
@@ -65,10 +65,10 @@ def with_borrowed_derivatives(model: keras.Model, layers: Collection[str]) -> ke
     return rewritten(model, replace)
 
 
-def _borrowing(function):
+def _borrowing(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable:
     @tf.custom_gradient
-    def borrow(h):
-        def grad(upstream):
+    def borrow(h: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
             second = h[tf.shape(h)[0] // 2 :]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 there = tf.concat([second, second], 0)
@@ -81,12 +81,12 @@ def _borrowing(function):
     return borrow
 
 
-def _has_activation(operation) -> bool:
+def _has_activation(operation: keras.Operation) -> bool:
     activation = getattr(operation, "activation", keras.activations.linear)
     return activation is not keras.activations.linear and kind(operation) != "activation"
 
 
-def _is_nonlinear(operation) -> bool:
+def _is_nonlinear(operation: keras.Operation) -> bool:
     name = kind(operation) or ""
     if name == "activation":
         return operation.activation is not keras.activations.linear

@@ -55,7 +55,7 @@ def for_double_backprop(
     moved = _movable(graph, keep)
     last = graph.outputs[0]._keras_history.operation
 
-    def clone(operation):
+    def clone(operation: keras.Operation) -> keras.Operation:
         attributes: dict[str, Any] = {}
         if precision != "float32" and operation is not last:
             attributes["_dtype_policy"] = keras.DTypePolicy(precision)
@@ -82,7 +82,7 @@ def for_double_backprop(
 class MaxPoolThenActivate(keras.layers.Layer):
     """`activation(max_pool(h))` by windows of 2 x 2, of even sides, channels last."""
 
-    def __init__(self, activation: Callable, **options):
+    def __init__(self, activation: Callable, **options: Any) -> None:
         """
         Args:
           activation: of the pooled values.
@@ -91,11 +91,11 @@ class MaxPoolThenActivate(keras.layers.Layer):
         super().__init__(**options)
         self.activation = activation
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, H, W, C] -> [B, H / 2, W / 2, C]."""
         return self.activation(_max_pool(inputs))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape of the pooled activations."""
         batch, height, width, channels = input_shape
         return (batch, height // 2, width // 2, channels)
@@ -108,12 +108,12 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
     """Max pooling by 2 of even sides, twice differentiable."""
 
     @tf.custom_gradient
-    def pool(h):
+    def pool(h: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         pooled = tf.nn.max_pool2d(h, 2, 2, "VALID")
 
         @tf.custom_gradient
-        def unpool(upstream):
-            def again(upper):
+        def unpool(upstream: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+            def again(upper: tf.Tensor) -> tf.Tensor:
                 ones = tf.ones_like(pooled)
                 winners = tf.raw_ops.MaxPoolGrad(
                     orig_input=h, orig_output=pooled, grad=ones, **_WINDOW
@@ -131,7 +131,7 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
     return pool(h)
 
 
-def _is_halving(operation):
+def _is_halving(operation: keras.Operation) -> bool:
     """Whether this is max pooling by 2 of even sides, channels last, wherever it stands."""
     if type(operation) is not keras.layers.MaxPooling2D:
         return False
@@ -143,7 +143,7 @@ def _is_halving(operation):
     )
 
 
-def _movable(graph, keep):
+def _movable(graph: keras.Model, keep: Collection[str]) -> dict[keras.Operation, keras.Operation]:
     """{pooling: the layer whose ReLU may move behind it}."""
     # The graph's own nodes: a layer knows those of every other graph that it stands in as well.
     nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]

@@ -103,7 +103,9 @@ def scale_kernels(model: keras.Model, factor: float, first: float | None = None)
         kernel.assign((factor if index else first) * kernel.numpy())
 
 
-def _draw(random, distribution, size, variable):
+def _draw(
+    random: np.random.Generator, distribution: str, size: float, variable: keras.Variable
+) -> np.ndarray:
     if distribution == "constant":
         return np.full(variable.shape, size)
     if distribution == "uniform":

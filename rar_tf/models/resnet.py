@@ -117,7 +117,14 @@ def resnet18(
     return _head(image, h, num_classes, weight_decay, next(seeds), name)
 
 
-def _leaky_resnet(num_classes, input_shape, units_per_stage, weight_decay, seed, name):
+def _leaky_resnet(
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    units_per_stage: int,
+    weight_decay: float,
+    seed: int,
+    name: str,
+) -> keras.Model:
     _check(num_classes, input_shape, minimum=4, divisor=4)
     seeds = itertools.count(seed)
     conv = _conv_maker(weight_decay, seeds)
@@ -132,7 +139,7 @@ def _leaky_resnet(num_classes, input_shape, units_per_stage, weight_decay, seed,
     return _head(image, h, num_classes, weight_decay, next(seeds), name)
 
 
-def _standardized(image):
+def _standardized(image: keras.KerasTensor) -> keras.KerasTensor:
     # The floor goes inside the square root, whose gradient at a constant image is infinite.
     floor = 1 / (255 * math.sqrt(math.prod(image.shape[1:])))
     centred = image - ops.mean(image, axis=(1, 2, 3), keepdims=True)
@@ -140,7 +147,14 @@ def _standardized(image):
     return centred / ops.sqrt(ops.maximum(variance, floor**2))
 
 
-def _leaky_unit(h, channels, stride, activated_shortcut, conv, name):
+def _leaky_unit(
+    h: keras.KerasTensor,
+    channels: int,
+    stride: int,
+    activated_shortcut: bool,
+    conv: Callable[..., layers.Layer],
+    name: str,
+) -> keras.KerasTensor:
     """h + conv(a(conv(a(h)))), a = leaky ReLU 0.1."""
     activated = layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu1")(h)
     shortcut = activated if activated_shortcut else h
@@ -156,7 +170,14 @@ def _leaky_unit(h, channels, stride, activated_shortcut, conv, name):
     return layers.Add(name=f"{name}_add")([branch, shortcut])
 
 
-def _basic_unit(h, channels, stride, normalization, conv, name):
+def _basic_unit(
+    h: keras.KerasTensor,
+    channels: int,
+    stride: int,
+    normalization: str,
+    conv: Callable[..., layers.Layer],
+    name: str,
+) -> keras.KerasTensor:
     """relu(shortcut(h) + norm(conv(relu(norm(conv(h))))))."""
     branch = conv(channels, 3, stride, f"{name}_conv1")(h)
     branch = _normalize(branch, normalization, f"{name}_norm1")
@@ -170,7 +191,7 @@ def _basic_unit(h, channels, stride, normalization, conv, name):
     return layers.ReLU(name=f"{name}_relu2")(h)
 
 
-def _normalize(h, normalization, name):
+def _normalize(h: keras.KerasTensor, normalization: str, name: str) -> keras.KerasTensor:
     if normalization == "group_norm":
         return layers.GroupNormalization(32, name=name)(h)
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(h)
@@ -179,7 +200,7 @@ def _normalize(h, normalization, name):
 def _conv_maker(weight_decay: float, seeds: Iterator[int]) -> Callable[..., layers.Layer]:
     """(channels, size, stride, name) -> a convolution without bias; each takes a new seed."""
 
-    def conv(channels, size, stride, name):
+    def conv(channels: int, size: int, stride: int, name: str) -> layers.Layer:
         return layers.Conv2D(
             channels,
             size,
@@ -196,7 +217,14 @@ def _conv_maker(weight_decay: float, seeds: Iterator[int]) -> Callable[..., laye
     return conv
 
 
-def _head(image, h, num_classes, weight_decay, seed, name):
+def _head(
+    image: keras.KerasTensor,
+    h: keras.KerasTensor,
+    num_classes: int,
+    weight_decay: float,
+    seed: int,
+    name: str,
+) -> keras.Model:
     h = layers.GlobalAveragePooling2D(name="pool")(h)
     logits = layers.Dense(
         num_classes,
@@ -209,7 +237,7 @@ def _head(image, h, num_classes, weight_decay, seed, name):
     return keras.Model(image, logits, name=name)
 
 
-def _check(num_classes, input_shape, minimum, divisor):
+def _check(num_classes: int, input_shape: tuple[int, int, int], minimum: int, divisor: int) -> None:
     if num_classes < 2:
         raise ValueError(f"num_classes must be >= 2. Received: num_classes={num_classes}")
     if len(input_shape) != 3 or any(n < minimum or n % divisor for n in input_shape[:2]):

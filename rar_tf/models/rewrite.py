@@ -23,7 +23,7 @@ def rewritten(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Model:
     _require_built(model)
     done: dict[int, Any] = {}
 
-    def visit(operation):
+    def visit(operation: Any) -> Any:
         if id(operation) not in done:
             done[id(operation)] = operation  # What a cycle of attributes finds.
             new = replace(operation)
@@ -32,7 +32,7 @@ def rewritten(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Model:
             done[id(operation)] = new
         return done[id(operation)]
 
-    def descend(layer):
+    def descend(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, (keras.Function, keras.Sequential)):
             graph = functional_view(layer)
             changed = [visit(operation) is not operation for operation in graph.operations]
@@ -41,7 +41,7 @@ def rewritten(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Model:
         changes = {name: new[name] for name, value in vars(layer).items() if new[name] is not value}
         return with_attributes(layer, **changes) if changes else layer
 
-    def attribute(value):
+    def attribute(value: Any) -> Any:
         if isinstance(value, keras.Operation):
             return visit(value)
         if isinstance(value, (list, tuple, dict)):
@@ -63,7 +63,7 @@ def functional_view(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def _require_built(model):
+def _require_built(model: keras.Model) -> None:
     if not model.built:
         raise ValueError(
             f"model must be built: call it on an image first. Received: {model.name!r}, unbuilt"
@@ -94,7 +94,7 @@ def elementwise(operation: keras.Operation, function: Callable[[Any], Any]) -> k
 class _Elementwise(keras.layers.Activation):
     """An activation that may be called as `keras.layers.Softmax` is."""
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         return self.activation(inputs)
 
 

@@ -1,5 +1,7 @@
 """The papers' small convolutional network for 28x28 images."""
 
+from typing import Any
+
 import keras
 
 from rar_tf.models.weight_decay import kernel_l2
@@ -45,7 +47,7 @@ def small_cnn(
             f"Received: input_shape={input_shape}"
         )
 
-    def weights(layer):
+    def weights(layer: int) -> dict[str, Any]:
         return {
             "kernel_initializer": keras.initializers.TruncatedNormal(
                 stddev=kernel_stddev, seed=seed + layer

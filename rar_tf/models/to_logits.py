@@ -1,5 +1,6 @@
 """A user's classifier as a map from images to logits, whatever it puts out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -67,16 +68,16 @@ def _last_operation(model: Any) -> Any:
     return model
 
 
-def _ends_in(last, name, functions):
+def _ends_in(last: Any, name: str, functions: tuple[Callable, ...]) -> bool:
     """Whether `last` is the named operation, or a layer of Keras with it as activation."""
     return kind(last) == name or bool(kind(last) and _attributes(last, functions))
 
 
-def _attributes(operation, functions):
+def _attributes(operation: Any, functions: tuple[Callable, ...]) -> list[str]:
     return [name for name, value in vars(operation).items() if any(value is f for f in functions)]
 
 
-def _linear(last):
+def _linear(last: Any) -> Any:
     """The operation without its softmax."""
     if kind(last) == "softmax":
         return _nothing(getattr(last, "compute_dtype", None))
@@ -84,17 +85,17 @@ def _linear(last):
     return with_attributes(last, **dict.fromkeys(names, keras.activations.linear))
 
 
-def _nothing(dtype):
+def _nothing(dtype: str | None) -> Callable:
     """In the place of an operation of this dtype: what remains loads without this project."""
 
-    def call(inputs, **_):  # Keras gives a Softmax layer its mask
+    def call(inputs: Any, **_: Any) -> Any:  # Keras gives a Softmax layer its mask
         same = dtype is None or keras.backend.standardize_dtype(inputs.dtype) == dtype
         return inputs if same else keras.ops.cast(inputs, dtype)
 
     return call
 
 
-def _are_probabilities(model, sample):
+def _are_probabilities(model: keras.Model, sample: tf.Tensor | None) -> bool:
     if sample is None:
         shape = getattr(model, "input_shape", None)
         if not isinstance(shape, tuple) or None in shape[1:]:
@@ -109,7 +110,7 @@ def _are_probabilities(model, sample):
     return bool(sums_to_1 & tf.reduce_all(p >= 0))
 
 
-def _check_shape(*shapes):
+def _check_shape(*shapes: Any) -> None:
     """Of each output, as far as it is known."""
     if shapes and (len(shapes) > 1 or len(shapes[0]) != 2 or shapes[0][1] == 1):
         raise ValueError(
@@ -118,5 +119,5 @@ def _check_shape(*shapes):
         )
 
 
-def _log_probability(p):
+def _log_probability(p: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.maximum(p, p.dtype.as_numpy_dtype(1.1754944e-38)))

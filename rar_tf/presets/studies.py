@@ -87,7 +87,7 @@ def preset_of(case: Case, dataset: str, schedule: str, seed: int, overrides: dic
 
 
 def _lambda(dataset: str) -> Study:
-    def published(objective, weight):
+    def published(objective: str, weight: float) -> tuple[str, ...]:
         known = (
             far.HYPERPARAMETERS.get(dataset, {"weights": {}})["weights"].get(objective) == weight
         )
@@ -109,7 +109,7 @@ def _lambda(dataset: str) -> Study:
 
 
 def _init(dataset: str) -> Study:
-    def case(name, approach):
+    def case(name: str, approach: str) -> Case:
         place = list(INITIALIZERS).index(name), _APPROACHES.index(approach)
         published = far.TABLE_4[name, approach] if dataset == "mnist" else ()
         return Case((name, approach), place, approach, {"initializer": name}, published=published)
