@@ -39,9 +39,7 @@ _BATCH = 64
 
 def measure(classifier, preset, validation):
     """(mean term by the objective's own attack, natural accuracy)."""
-    model = RobustModel(
-        classifier, preset.objective.build(), preset.attack and preset.attack.build(), seed=1
-    )
+    model = RobustModel(classifier, preset.objective.build(), preset.build_attack(), seed=1)
     model.compile("sgd")  # never stepped: its count of 0 is part of the starts' key
 
     @tf.function(reduce_retracing=True)

@@ -224,7 +224,7 @@ def test_presets(objective, schedule, overrides):
 
     def everything():
         preset = presets.resolve("fashion_mnist", objective, schedule, **overrides)
-        preset.objective.build(), preset.attack and preset.attack.build(), build.optimizer(preset)
+        preset.objective.build(), preset.build_attack(), build.optimizer(preset)
 
     answers(everything)
 

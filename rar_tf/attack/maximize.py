@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -36,11 +37,11 @@ class Attack:
     random_start: bool = True
     decay: str = "constant"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_steps(self.steps, self.step_size)
         check_name("decay", self.decay, DECAYS)
 
-    def __call__(self, score: ScoreFn, x: tf.Tensor, *, seed, **options) -> tf.Tensor:
+    def __call__(self, score: ScoreFn, x: tf.Tensor, *, seed: Any, **options: Any) -> tf.Tensor:
         """`maximize` with these settings; the seed is not used without a random start."""
         return maximize(
             score,
@@ -130,14 +131,14 @@ def maximize(
         start = _where(keep(threat.project(start, x)), start, x)
 
     @not_inlined
-    def score_gradient(x_adv, i):
+    def score_gradient(x_adv: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
             value = score(x_adv, i) if by_step else score(x_adv)
             value = tf.cast(value, x.dtype) - threat.penalty(x_adv, x)
         return tape.gradient(value, x_adv, unconnected_gradients="zero")
 
-    def step(i, x_adv, velocity, moving):
+    def step(i: Any, x_adv: Any, velocity: Any, moving: Any) -> tuple:
         gradient = score_gradient(x_adv, i)
         velocity = momentum * velocity + _unit_l1(gradient) if momentum else gradient
         size = step_size(i) if callable(step_size) else step_size
@@ -160,7 +161,9 @@ def maximize(
     if seed is not None:
         best, value = _keep(select, threat.project(start, x), best, value)
 
-    def step_and_keep(i, x_adv, velocity, moving, best, value):
+    def step_and_keep(
+        i: Any, x_adv: Any, velocity: Any, moving: Any, best: Any, value: Any
+    ) -> tuple:
         i, x_adv, velocity, moving = step(i, x_adv, velocity, moving)
         if select_every == 1:
             best, value = _keep(select, x_adv, best, value)
@@ -175,11 +178,13 @@ def maximize(
     return tf.stop_gradient(_loop(steps, step_and_keep, (*state, best, value))[4])
 
 
-def _loop(steps, body, state):
+def _loop(steps: int, body: Callable[..., tuple], state: tuple) -> tuple:
     return tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
 
 
-def _keep(select, x_adv, best, value):
+def _keep(
+    select: ScoreFn, x_adv: tf.Tensor, best: tf.Tensor, value: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The better of x_adv and best, per example and criterion; NaN never wins."""
     candidate = tf.ensure_shape(select(x_adv), value.shape)
     better = candidate > value
@@ -187,18 +192,18 @@ def _keep(select, x_adv, best, value):
     return _where(better, point, best), tf.where(better, candidate, value)
 
 
-def _where(condition, x, y):
+def _where(condition: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """`tf.where` by the first axes of y."""
     ones = tf.ones(y.shape.rank - condition.shape.rank, tf.int32)
     return tf.where(tf.reshape(condition, tf.concat([tf.shape(condition), ones], 0)), x, y)
 
 
-def _unit_l1(x):
+def _unit_l1(x: tf.Tensor) -> tf.Tensor:
     axes = list(range(1, x.shape.rank))
     return tf.math.divide_no_nan(x, tf.reduce_sum(tf.abs(x), axes, keepdims=True))
 
 
-def _check_steps(steps, step_size):
+def _check_steps(steps: int, step_size: StepSize) -> None:
     check_count("steps", steps, 0)
     if not callable(step_size) and not step_size > 0:
         raise ValueError(f"step_size must be > 0. Received: step_size={step_size}")

@@ -41,7 +41,7 @@ def mass_center(clean: tf.Tensor) -> MapScore:
     rows = tf.range(height, dtype=clean.dtype)[:, tf.newaxis] * tf.ones([1, width])
     columns = tf.range(width, dtype=clean.dtype)[tf.newaxis] * tf.ones([height, 1])
 
-    def center(maps):
+    def center(maps: tf.Tensor) -> tf.Tensor:
         return tf.stack([tf.reduce_mean(maps * axis, [1, 2]) for axis in (rows, columns)], -1)
 
     start = tf.floor(center(clean))

@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from rar_tf.attribution import normal_rows, uniform_rows
 
+# (lowest, highest) pixel value, or None for no bounds.
+Bounds = tuple[float, float] | None
+
 
 class Threat(Protocol):
     """What `maximize` needs to know of the allowed set."""
@@ -39,16 +42,16 @@ class LpBall:
 
     norm: str | int = "inf"
     epsilon: float = 0.1
-    bounds: tuple[float, float] | None = (0.0, 1.0)
+    bounds: Bounds = (0.0, 1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.norm not in ("inf", 2):
             raise ValueError(f'norm must be "inf" or 2. Received: norm={self.norm!r}')
         if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
             raise ValueError(f"epsilon must be finite and >= 0. Received: epsilon={self.epsilon}")
         check_bounds(self.bounds)
 
-    def start(self, x, seed, first_row=0):
+    def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
         """Uniform in the ball, not yet clipped to pixels, as in the original."""
         if self.norm == "inf":
             uniform = tf.cast(uniform_rows(tf.shape(x), seed, first_row), x.dtype)
@@ -60,13 +63,13 @@ class LpBall:
         length = self.epsilon * tf.cast(radius, x.dtype) ** (1 / dimension)
         return x + _rescale(direction, _rows(length, x))
 
-    def ascend(self, x_adv, gradient, step):
+    def ascend(self, x_adv: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
         """Sign step for "inf", step along the normalized gradient for 2 (Normalize_p, FAR)."""
         if self.norm == "inf":
             return x_adv + step * tf.sign(gradient)
         return x_adv + _rescale(gradient, step)
 
-    def project(self, x_adv, x):
+    def project(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Clip to the ball, then to the bounds: inside both, since x is inside the bounds."""
         difference = x_adv - x
         if self.norm == "inf":
@@ -76,33 +79,33 @@ class LpBall:
             difference *= tf.minimum(1.0, self.epsilon / tf.maximum(length, 1e-30))
         return clip(x + difference, self.bounds)
 
-    def penalty(self, x_adv, x):
+    def penalty(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Zero: inside the ball every point costs the same."""
         return tf.zeros(tf.shape(x)[:1], x.dtype)
 
 
-def check_bounds(bounds):
+def check_bounds(bounds: Bounds) -> None:
     """Raises ValueError unless bounds is None or (low, high) with low < high."""
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError(f"bounds must be (low, high) with low < high. Received: bounds={bounds}")
 
 
-def clip(x, bounds):
+def clip(x: tf.Tensor, bounds: Bounds) -> tf.Tensor:
     """x within the pixel bounds."""
     return x if bounds is None else tf.clip_by_value(x, *bounds)
 
 
-def _rows(values, x):
+def _rows(values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """[B] -> [B, 1, ...], to broadcast over the axes of x."""
     return tf.reshape(values, tf.concat([tf.shape(x)[:1], tf.ones(x.shape.rank - 1, tf.int32)], 0))
 
 
-def _length(x):
+def _length(x: tf.Tensor) -> tf.Tensor:
     """l2 norm of each row, kept broadcastable."""
     return tf.sqrt(tf.reduce_sum(tf.square(x), list(range(1, x.shape.rank)), keepdims=True))
 
 
-def _rescale(x, length):
+def _rescale(x: tf.Tensor, length: tf.Tensor | float) -> tf.Tensor:
     """Each row scaled to the given l2 length; rows of zeros stay zero."""
     # Dividing by the largest entry first keeps tiny gradients from underflowing.
     largest = tf.reduce_max(tf.abs(x), list(range(1, x.shape.rank)), keepdims=True)

@@ -32,7 +32,7 @@ class TransportPenalty:
     cost: str = "squared_l2"
     start_radius: float = 0.01
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.gamma < math.inf:
             raise ValueError(f"gamma must be finite and > 0. Received: gamma={self.gamma}")
         if self.cost not in ("squared_l2", "l2"):
@@ -43,20 +43,20 @@ class TransportPenalty:
             )
         check_bounds(self.bounds)
 
-    def start(self, x, seed, first_row=0):
+    def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
         """Uniform within `start_radius` of x."""
         uniform = tf.cast(uniform_rows(tf.shape(x), seed, first_row), x.dtype)
         return x + self.start_radius * (2 * uniform - 1)
 
-    def ascend(self, x_adv, gradient, step):
+    def ascend(self, x_adv: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
         """A plain gradient step, as in [SND18 Algorithm 1]."""
         return x_adv + step * gradient
 
-    def project(self, x_adv, x):
+    def project(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Clip to the bounds."""
         return clip(x_adv, self.bounds)
 
-    def penalty(self, x_adv, x):
+    def penalty(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """gamma * c(x, x_adv), [B]; its gradient at x_adv = x is zero."""
         squared = tf.reduce_sum(tf.square(x_adv - x), list(range(1, x.shape.rank)))
         if self.cost == "squared_l2":

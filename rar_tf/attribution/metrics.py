@@ -150,4 +150,5 @@ def measure(before: np.ndarray, after: np.ndarray, k: int) -> np.ndarray:
 def change(criterion: str, before: np.ndarray, after: np.ndarray, k: int) -> np.ndarray:
     """How far the maps changed by a criterion of `CRITERIA` [B]; larger is further."""
     parts = [METRICS[name] for name in CRITERIA[criterion]]
-    return sum(part.sign * part.function(before, after, k) for part in parts) / len(parts)
+    values = [part.sign * part.function(before, after, k) for part in parts]
+    return np.sum(values, 0) / len(parts)

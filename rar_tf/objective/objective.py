@@ -77,7 +77,7 @@ class Objective:
     softplus_beta: float | None = None
     layers: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.threat not in ("ball", "transport", None):
             raise ValueError(
                 f'threat must be "ball", "transport" or None. Received: threat={self.threat!r}'
@@ -106,7 +106,7 @@ class Objective:
         if self.before_attack is not None:
             batch = self.before_attack(classifier, batch)
 
-        def score(x_adv):
+        def score(x_adv: tf.Tensor) -> tf.Tensor:
             if self.base == "clean" and term is not None and not self.attack_on_loss:
                 return _per_example(term(classifier, batch, x_adv))
             value = cross_entropy(classifier(x_adv, training=False), batch.label)
@@ -145,7 +145,7 @@ class Objective:
         return ObjectiveValue(loss + self.weight * term, loss, term, logits)
 
 
-def _per_example(term):
+def _per_example(term: tf.Tensor) -> tf.Tensor:
     """The term, if it has one value an image: a single number would broadcast in silence."""
     if term.shape.rank not in (1, None):
         raise ValueError(

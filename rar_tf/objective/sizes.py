@@ -7,7 +7,7 @@ import tensorflow as tf
 SizeFn = Callable[[tf.Tensor], tf.Tensor]
 
 
-def _flat(attribution):
+def _flat(attribution: tf.Tensor) -> tf.Tensor:
     return tf.reshape(attribution, [tf.shape(attribution)[0], -1])
 
 
@@ -52,7 +52,7 @@ def lq_power(q: float) -> SizeFn:
     if not q >= 1:
         raise ValueError(f"q must be >= 1. Received: q={q}")
 
-    def size(attribution):
+    def size(attribution: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.abs(_flat(attribution)) ** q, -1)
 
     return size

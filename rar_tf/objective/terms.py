@@ -38,7 +38,7 @@ def loss_attribution(
     """
     nodes_and_weights(rule, steps)
 
-    def term(classifier, batch, x_adv):
+    def term(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
         attribution = integrated_gradients(
             label_loss(classifier),
             x_adv,
@@ -66,7 +66,7 @@ def layer_loss_attribution(size: SizeFn, layer: str, *, steps: int, rule: str) -
     """
     nodes_and_weights(rule, steps)
 
-    def term(classifier, batch, x_adv):
+    def term(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
         attribution = layer_integrated_gradients(
             classifier, layer, x_adv, batch.label, baseline=batch.image, steps=steps, rule=rule
         )
@@ -78,7 +78,7 @@ def layer_loss_attribution(size: SizeFn, layer: str, *, steps: int, rule: str) -
 def input_gradient_size(size: SizeFn) -> Term:
     """s(grad_x l(x)), without an adversary  [RAR Prop. 2; DL92; RD18]."""
 
-    def term(classifier, batch, x_adv):
+    def term(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
         return size(input_gradient(label_loss(classifier), batch.image, batch.label))
 
     return term
@@ -101,7 +101,7 @@ def map_change(attribution: AttributionFn, dissimilarity: DissimilarityFn) -> Te
       dissimilarity: d_s.
     """
 
-    def term(classifier, batch, x_adv):
+    def term(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
         explained = explained_class(classifier, batch)
         target = batch.target_map
         if target is None:
@@ -118,7 +118,7 @@ def with_target_map(attribution: AttributionFn) -> Callable[[keras.Model, Batch]
     and with the class that is explained.
     """
 
-    def prepare(classifier, batch):
+    def prepare(classifier: keras.Model, batch: Batch) -> Batch:
         batch = batch._replace(explained=explained_class(classifier, batch))
         if batch.target_map is not None:
             return batch

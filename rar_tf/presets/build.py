@@ -7,7 +7,6 @@ import keras
 from rar_tf import models
 from rar_tf.attack import LpBall
 from rar_tf.datasets import ImageData
-from rar_tf.presets.parts import BallSettings
 from rar_tf.presets.preset import Preset
 from rar_tf.presets.resolve import resolve
 from rar_tf.training import RobustModel
@@ -22,7 +21,7 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
     model = RobustModel(
         classifier,
         preset.objective.build(),
-        preset.attack and preset.attack.build(),
+        preset.build_attack(),
         seed=preset.seed,
         precision=preset.optimizer.precision,
     )
@@ -32,10 +31,10 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
 
 def ball(preset: Preset) -> LpBall:
     """The ball of the attack; the data set's own where the preset has none."""
-    attack = preset.attack
-    if not isinstance(attack, BallSettings):
-        attack = resolve(preset.data.name, "madry").attack
-    return LpBall(norm=attack.norm, epsilon=attack.epsilon)
+    threat = preset.attack and preset.attack.threat()
+    if isinstance(threat, LpBall):
+        return threat
+    return ball(resolve(preset.data.name, "madry"))
 
 
 def check_data(preset: Preset, data: ImageData) -> None:
@@ -53,11 +52,11 @@ def learning_rate(preset: Preset) -> Any:
     """A number, or a Keras schedule by optimizer step."""
     settings, schedules = preset.optimizer, keras.optimizers.schedules
     if settings.lr_schedule == "piecewise":
-        values = [settings.learning_rate * factor for factor in settings.lr_factors]
-        return schedules.PiecewiseConstantDecay(list(settings.lr_boundaries), values)
+        values = [settings.learning_rate * factor for factor in settings.lr_factors or ()]
+        return schedules.PiecewiseConstantDecay(list(settings.lr_boundaries or ()), values)
     if settings.lr_schedule == "warmup_cosine":
         # A short trial run keeps the shape of the schedule.
-        warmup = min(settings.warmup_steps, settings.max_steps // 10)
+        warmup = min(settings.warmup_steps or 0, settings.max_steps // 10)
         return schedules.CosineDecay(
             0.0 if warmup else settings.learning_rate,
             max(settings.max_steps - warmup, 1),
@@ -86,7 +85,7 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
       ValueError: the file's classifier does not fit the data set.
     """
     settings = preset.model
-    if settings.from_file:
+    if settings.from_file or settings.architecture is None:
         return _from_file(preset, num_classes, image_shape)
     model = models.build(
         settings.architecture,

@@ -108,15 +108,9 @@ class ObjectiveSettings(Part):
 
 
 @dataclasses.dataclass(frozen=True)
-class BallSettings(Part):
-    """Inner maximization inside an lp ball around the image."""
+class AttackSettings(Part):
+    """Inner maximization: its steps; subclasses add the allowed set."""
 
-    norm: str | int = setting(
-        "Norm of the ball: inf or 2.", ATTACK, default="inf", choices=("inf", "2")
-    )
-    epsilon: float = setting(
-        "Radius of the ball, in pixel units (pixels in [0, 1]).", ATTACK, default=0.1
-    )
     steps: int = setting("Steps of the inner maximization.", ATTACK, default=2, name="attack_steps")
     step_size: float = setting(
         "Size of the attack's first step, in pixel units.",
@@ -141,7 +135,7 @@ class BallSettings(Part):
 
     def threat(self) -> Threat:
         """The allowed set."""
-        return LpBall(norm=self.norm, epsilon=self.epsilon)
+        raise NotImplementedError
 
     def build(self) -> Attack:
         """The inner maximization."""
@@ -150,32 +144,30 @@ class BallSettings(Part):
 
 
 @dataclasses.dataclass(frozen=True)
-class TransportSettings(Part):
+class BallSettings(AttackSettings):
+    """Inner maximization inside an lp ball around the image."""
+
+    norm: str | int = setting(
+        "Norm of the ball: inf or 2.", ATTACK, default="inf", choices=("inf", "2")
+    )
+    epsilon: float = setting(
+        "Radius of the ball, in pixel units (pixels in [0, 1]).", ATTACK, default=0.1
+    )
+
+    def threat(self) -> LpBall:
+        """The allowed set."""
+        return LpBall(norm=self.norm, epsilon=self.epsilon)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransportSettings(AttackSettings):
     """Inner maximization at a price for moving, without a ball  [RAR eq. 7]."""
 
     gamma: float = setting(
         "Price of moving an image, in nats per unit of squared distance.", ATTACK, default=1.0
     )
-    steps: int = setting("Steps of the inner maximization.", ATTACK, default=5, name="attack_steps")
-    step_size: float = setting(
-        "Size of the attack's first step, in pixel units.",
-        ATTACK,
-        default=0.1,
-        name="attack_step_size",
-    )
-    decay: str | None = setting(
-        "Decay of the attack's step size: constant, or linear to 0.",
-        ATTACK,
-        default=None,
-        name="attack_decay",
-        choices=DECAYS,
-        optional=True,
-    )
 
-    check = BallSettings.check
-    build = BallSettings.build
-
-    def threat(self) -> Threat:
+    def threat(self) -> TransportPenalty:
         """The allowed set."""
         return TransportPenalty(self.gamma)
 
@@ -191,7 +183,6 @@ class ValidationSettings(Part):
         self._counts("validate_every", "checkpoint_every")
 
 
-AttackSettings = BallSettings | TransportSettings
 # What an objective's `threat` names.
 ATTACKS: Mapping[str | None, type[AttackSettings] | None] = {
     "ball": BallSettings,

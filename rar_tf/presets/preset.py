@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rar_tf.attack import Attack
 from rar_tf.checks import check_count
 from rar_tf.naming import check_name, is_custom
 from rar_tf.objective import OBJECTIVES, settings
@@ -54,6 +55,10 @@ class Preset:
         parts = (self.data, self.model, self.objective, self.attack, self.optimizer)
         return tuple(part for part in (*parts, self.validation) if part is not None)
 
+    def build_attack(self) -> Attack | None:
+        """The inner maximization; None where the objective has none."""
+        return None if self.attack is None else self.attack.build()
+
     def to_flat(self) -> dict[str, Any]:
         """Settings by name, those that are None left out; as they stand on disk.
 
@@ -78,7 +83,7 @@ class Preset:
         Raises:
           ValueError: a setting is missing, or out of range.
         """
-        given = {
+        given: dict[str, Any] = {
             _FORMER_NAMES.get(name, name): tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
             if value is not None

@@ -43,7 +43,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     Raises:
       ValueError: an operation whose cost is not known before the run.
     """
-    maximizer = preset.attack and preset.attack.build()
+    maximizer = preset.build_attack()
     model = RobustModel(classifier, preset.objective.build(), maximizer)
     model.compile(keras.optimizers.SGD())
     model.optimizer.build(model.trainable_variables)

@@ -90,7 +90,7 @@ class _Run:
         build.check_data(preset, data)
         self.distribution.check_batch_size(preset.optimizer.batch_size)
         # Validate every setting before writing a file.
-        objective, attack = preset.objective.build(), preset.attack and preset.attack.build()
+        objective, attack = preset.objective.build(), preset.build_attack()
         if is_custom(preset.objective.name):
             try_objective(preset, objective, attack, data)
         model = None

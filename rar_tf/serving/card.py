@@ -157,12 +157,12 @@ def _table(metrics: list[dict[str, Any]]) -> str:
     return markdown.table(("metric", "value", "95% interval", "images", "protocol"), rows)
 
 
-def _settings(values):
+def _settings(values: dict[str, Any] | None) -> list[str]:
     given = {name: value for name, value in (values or {}).items() if value is not None}
     return [f"- {name}: {value}" for name, value in given.items()] or ["Unknown."]
 
 
-def _validated(row):
+def _validated(row: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Metrics of the last validation during training."""
     if not row:
         return []
@@ -175,7 +175,7 @@ def _validated(row):
     return [*found, size | {"num_examples": count, "protocol": f"{where}; nats"}]
 
 
-def _evaluated(report):
+def _evaluated(report: Report | None) -> list[dict[str, Any]]:
     """Metrics of an evaluation."""
     if report is None:
         return []
@@ -196,7 +196,7 @@ def _evaluated(report):
     return found
 
 
-def _share(name, value, count, protocol):
+def _share(name: str, value: float, count: int, protocol: str) -> dict[str, Any]:
     """A share of images with its Wilson interval."""
     hits = scipy.stats.binomtest(round(value * count), count)
     low, high = hits.proportion_ci(0.95, method="wilson")

@@ -85,7 +85,7 @@ def decode(image_bytes: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     """
     height, width, channels = shape
 
-    def one(numbered):
+    def one(numbered: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         row, content = numbered
         pixels = decode_tensor(content, channels, "image_bytes", "row", row)
         return to_uint8(tf.image.resize(pixels, (height, width), antialias=True))
@@ -130,7 +130,7 @@ def in_blocks(
         for name, spec in outputs.items()
     }
 
-    def body(k, arrays):
+    def body(k: tf.Tensor, arrays: dict[str, tf.TensorArray]) -> tuple:
         found = traced(*(value[k * size : (k + 1) * size] for value in inputs))
         return k + 1, {name: array.write(k, found[name]) for name, array in arrays.items()}
 
@@ -142,7 +142,7 @@ def in_blocks(
     }
 
 
-def _prediction(logits):
+def _prediction(logits: tf.Tensor) -> dict[str, tf.Tensor]:
     return {
         "logits": logits,
         "probabilities": tf.nn.softmax(logits),
@@ -150,17 +150,17 @@ def _prediction(logits):
     }
 
 
-def _in_unit_range(image):
+def _in_unit_range(image: tf.Tensor) -> tf.Tensor:
     # False for NaN, which compares with nothing.
     return tf.reduce_all((image >= 0) & (image <= 1), [1, 2, 3])
 
 
-def _where(valid, value):
+def _where(valid: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """The rows of `value` that are valid; zeros elsewhere."""
     mask = tf.reshape(valid, [-1] + [1] * (value.shape.rank - 1))
     return tf.where(mask, value, tf.zeros_like(value))
 
 
-def _masked(valid, found):
+def _masked(valid: tf.Tensor, found: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     masked = {name: _where(valid, value) for name, value in found.items()}
     return masked | {"class": tf.where(valid, found["class"], -1)}

@@ -84,24 +84,32 @@ def export(
     return folder
 
 
-def _archive(network, shape, explainer, memory, path):
+def _archive(
+    network: keras.Model,
+    shape: tuple[int, int, int],
+    explainer: Explainer,
+    memory: tuple[int, int],
+    path: pathlib.Path,
+) -> None:
     nodes_per_pass, images_per_pass = memory
     image = tf.TensorSpec([None, *shape], tf.float32, "image")
     label = tf.TensorSpec([None], tf.int32, "label")
     baseline = tf.TensorSpec([None, *shape], tf.float32, "baseline")
 
-    def serve(image):
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         # The memory that the attribution may take is the prediction's too.
         rows = nodes_per_pass * images_per_pass
         return in_blocks(lambda image: predict(network, image), (image,), rows)
 
-    def attribute_label(image, label, baseline):
-        def block(image, label, baseline):
+    def attribute_label(
+        image: tf.Tensor, label: tf.Tensor, baseline: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        def block(image: tf.Tensor, label: tf.Tensor, baseline: tf.Tensor) -> dict[str, tf.Tensor]:
             return attribute(network, image, label, baseline, explainer, nodes_per_pass)
 
         return in_blocks(block, (image, label, baseline), images_per_pass)
 
-    def attribute_predicted(image):
+    def attribute_predicted(image: tf.Tensor) -> dict[str, tf.Tensor]:
         # Checked before label and baseline are made of it, so that an error names the image.
         image = tf.ensure_shape(image, image.shape)
         return attribute_label(
@@ -122,7 +130,7 @@ def _archive(network, shape, explainer, memory, path):
     archive.write_out(path, verbose=False)
 
 
-def _image_shape(classifier):
+def _image_shape(classifier: keras.Model) -> tuple[int, int, int]:
     shape = getattr(classifier, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
         raise ValueError(
@@ -132,7 +140,7 @@ def _image_shape(classifier):
     return shape[1:]
 
 
-def _is_replaceable(folder):
+def _is_replaceable(folder: pathlib.Path) -> bool:
     if not folder.is_dir():
         return False
     return not any(folder.iterdir()) or all(
@@ -140,7 +148,7 @@ def _is_replaceable(folder):
     )
 
 
-def _replace(new, folder):
+def _replace(new: pathlib.Path, folder: pathlib.Path) -> None:
     """Puts `new` where `folder` was: a reader finds a whole export or none."""
     old = folder.with_name(f"{new.name}.old")
     if folder.exists():

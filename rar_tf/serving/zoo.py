@@ -70,7 +70,7 @@ def card(name: str, *, root: str | os.PathLike | None = None) -> dict[str, Any]:
         raise _unfit(folder, error) from error
 
 
-def _entry(name, root):
+def _entry(name: str, root: str | os.PathLike | None) -> pathlib.Path:
     folder = _CHECKOUT if root is None else pathlib.Path(root)
     known = names(folder)
     if not known:
@@ -79,7 +79,7 @@ def _entry(name, root):
     return folder / name
 
 
-def _unfit(folder, error):
+def _unfit(folder: pathlib.Path, error: Exception) -> ValueError:
     return ValueError(
         f"{folder} must hold {_WEIGHTS} and {_CARD} that fit each other. Received: {error}"
     )

@@ -30,7 +30,7 @@ def test_every_preset_builds_and_round_trips_through_json(dataset, objective, sc
     preset = resolve(dataset, objective, schedule, layer=layer)
     built = preset.objective.build()
     assert built.weight == preset.objective.values.get("weight", 0.0)
-    attack = preset.attack and preset.attack.build()
+    attack = preset.build_attack()
     assert (attack is not None) == built.attacked
     if attack and objective != "distributional":
         assert attack.threat.epsilon == preset.attack.epsilon < 1
@@ -250,7 +250,7 @@ def test_values_that_the_parts_themselves_refuse():
 
 def test_the_decay_of_attack_steps_is_of_a_training_with_an_attack():
     preset = resolve("fashion_mnist", "madry", attack_decay="linear")
-    assert preset.attack and preset.attack.build().decay == "linear"
+    assert preset.build_attack().decay == "linear"
     with pytest.raises(ValueError, match="attack_decay must be.*constant, linear.*cosine"):
         resolve("fashion_mnist", "madry", attack_decay="cosine")
     with pytest.raises(ValueError, match="attack_decay does not apply to objective=natural"):

@@ -155,7 +155,7 @@ def test_chunked_presets_train_to_the_same_weights():
         model = RobustModel(
             build.classifier(preset, 3, (8, 8, 1)),
             preset.objective.build(),
-            preset.attack and preset.attack.build(),
+            preset.build_attack(),
         )
         model.compile(keras.optimizers.SGD(0.01))
         data = tiny_run.tiny_data().train
