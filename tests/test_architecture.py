@@ -23,6 +23,7 @@ EDGES: dict[str, set[str]] = {
     "reporting": {"attribution", "evaluation", "papers", "presets"},
     "serving": {"attribution", "datasets", "evaluation", "models", "runs"},
     "cli": {
+        "attack",
         "attribution",
         "datasets",
         "evaluation",

@@ -1,4 +1,4 @@
-"""The only ascent loop of the project."""
+"""maximize: projected gradient ascent, the only ascent loop of the project."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,21 +11,23 @@ from rar_tf.checks import check_count, float_images
 from rar_tf.graphs import not_inlined
 from rar_tf.naming import check_name
 
-# x_adv [B, ...] -> [B]: what an attack ascends.
+# x_adv [B, ...] -> [B]: the score that an attack ascends.
 ScoreFn = Callable[[tf.Tensor], tf.Tensor]
 # In pixel units, > 0; a function of the step's number (int32 scalar from 0) for a schedule.
 StepSize = float | Callable[[tf.Tensor], tf.Tensor]
 DECAYS = ("constant", "linear")
+# The loop's state, number of the next step first.
+_State = tuple[tf.Tensor, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
-    """How to search: the allowed set, the number and the size of the steps.
+    """Settings of an attack: the allowed set, the number and the size of the steps.
 
     Attributes:
-      threat: the allowed set around an image.
-      steps: gradient steps, >= 0.
-      step_size: in pixel units, > 0.
+      threat: allowed set around an image.
+      steps: number of gradient steps, >= 0.
+      step_size: size of a step, in pixel units, > 0.
       random_start: start at a random point of the threat rather than at x.
       decay: "constant", or "linear" for steps that shrink from `step_size` to 0: see
         `decaying`.
@@ -41,8 +43,10 @@ class Attack:
         _check_steps(self.steps, self.step_size)
         check_name("decay", self.decay, DECAYS)
 
-    def __call__(self, score: ScoreFn, x: tf.Tensor, *, seed: Any, **options: Any) -> tf.Tensor:
-        """`maximize` with these settings; the seed is not used without a random start."""
+    def __call__(
+        self, score: ScoreFn, x: tf.Tensor, *, seed: tf.Tensor | None, **options: Any
+    ) -> tf.Tensor:
+        """Run `maximize` with these settings; the seed is not used without a random start."""
         return maximize(
             score,
             x,
@@ -55,9 +59,9 @@ class Attack:
 
 
 def decaying(step_size: float, steps: int, decay: str) -> StepSize:
-    """Steps of one size ("constant"), or of `step_size (1 - i / steps)` ("linear").
+    """The step size of each step: constant, or `step_size (1 - i / steps)` for "linear".
 
-    The first cross the ball, the last settle: see `benchmarks/adversary.py`.
+    The first steps cross the ball, the last ones converge: see `benchmarks/adversary.py`.
     """
     if decay == "constant":
         return step_size
@@ -93,11 +97,11 @@ def maximize(
       seed: int [2], for a random start; None starts at x.
       first_row: number of the first row among all rows that share the seed.
       needs_random_start: the score's gradient at x_adv = x is zero, as that of ||IG(x, x_adv)||_1:
-        without a random start such a search could not move, and is refused.
+        without a random start such a search is refused, as it could not move.
       momentum: mu in [0, 1) of `v <- mu v + gradient / ||gradient||_1`, along which the step
         goes [Dong et al. 2018, Algorithm 1]; 0 follows the gradient itself.
       keep: x_adv -> bool [B]. An example stops for good before the first step that would end
-        where this is false; a random start where it is false gives way to x.
+        where this is false; a random start where it is false is replaced by x.
       select: x_adv -> [B], -inf or NaN for a point that does not count; the iterate (the
         start and x among them) with the largest value is returned. For several criteria at
         once x_adv -> [B, M], each with its own best iterate. None returns the last.
@@ -123,7 +127,7 @@ def maximize(
         )
     x = float_images(x)
     # The first gradient is taken at the raw start; bounds apply from the first step on. The
-    # start is a tensor of its own: a score may close over x, which is to stay fixed.
+    # start is a copy of x: a score may close over x, which is to stay fixed.
     start = (
         tf.identity(x) if seed is None else threat.start(x, tf.convert_to_tensor(seed), first_row)
     )
@@ -138,7 +142,7 @@ def maximize(
             value = tf.cast(value, x.dtype) - threat.penalty(x_adv, x)
         return tape.gradient(value, x_adv, unconnected_gradients="zero")
 
-    def step(i: Any, x_adv: Any, velocity: Any, moving: Any) -> tuple:
+    def step(i: tf.Tensor, x_adv: tf.Tensor, velocity: tf.Tensor, moving: tf.Tensor) -> _State:
         gradient = score_gradient(x_adv, i)
         velocity = momentum * velocity + _unit_l1(gradient) if momentum else gradient
         size = step_size(i) if callable(step_size) else step_size
@@ -162,8 +166,13 @@ def maximize(
         best, value = _keep(select, threat.project(start, x), best, value)
 
     def step_and_keep(
-        i: Any, x_adv: Any, velocity: Any, moving: Any, best: Any, value: Any
-    ) -> tuple:
+        i: tf.Tensor,
+        x_adv: tf.Tensor,
+        velocity: tf.Tensor,
+        moving: tf.Tensor,
+        best: tf.Tensor,
+        value: tf.Tensor,
+    ) -> _State:
         i, x_adv, velocity, moving = step(i, x_adv, velocity, moving)
         if select_every == 1:
             best, value = _keep(select, x_adv, best, value)
@@ -178,7 +187,7 @@ def maximize(
     return tf.stop_gradient(_loop(steps, step_and_keep, (*state, best, value))[4])
 
 
-def _loop(steps: int, body: Callable[..., tuple], state: tuple) -> tuple:
+def _loop(steps: int, body: Callable[..., _State], state: _State) -> _State:
     return tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
 
 

@@ -1,6 +1,6 @@
-"""Scores of a map: what an attribution attack ascends, how far the map is from the clean one.
+"""Scores of a map: its distance from the clean map, for an attribution attack to ascend.
 
-Each is scaled to about [-1, 1], so that sums of them weigh their parts alike.
+Each is scaled to about [-1, 1], so that the parts of a sum have similar weight.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def mass_center(clean: tf.Tensor) -> MapScore:
     it: so the gradient does not vanish at the clean image.
 
     Args:
-      clean: [B, H, W], of the network that the score will see.
+      clean: [B, H, W], maps of the network whose maps the score is computed of.
     """
     height, width = clean.shape[1:]
     rows = tf.range(height, dtype=clean.dtype)[:, tf.newaxis] * tf.ones([1, width])
@@ -57,8 +57,8 @@ def target(region: tf.Tensor) -> MapScore:
 def log_pearson(clean: tf.Tensor) -> MapScore:
     """Minus the correlation of `log(map + 0.01)` with the clean map's.
 
-    A smooth surrogate of rank correlation: the logarithm lets small pixels, which ranks count
-    as much as large ones, weigh in. Flat where the map is the clean one.
+    A smooth surrogate of rank correlation: the logarithm raises the weight of small pixels,
+    which ranks count as much as large ones. Its gradient is zero at the clean map.
     """
     logarithm = tf.math.log(clean + _FLOOR)
     return lambda maps: -pearson(tf.math.log(maps + _FLOOR), logarithm)

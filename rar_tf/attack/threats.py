@@ -1,4 +1,4 @@
-"""Threat models: the allowed set around an image, as start, ascend, project, penalty."""
+"""Threat models: the allowed set around an image, by start, ascend, project and penalty."""
 
 import dataclasses
 import math
@@ -8,12 +8,9 @@ import tensorflow as tf
 
 from rar_tf.attribution import normal_rows, uniform_rows
 
-# (lowest, highest) pixel value, or None for no bounds.
-Bounds = tuple[float, float] | None
-
 
 class Threat(Protocol):
-    """What `maximize` needs to know of the allowed set."""
+    """The allowed set around an image, as `maximize` uses it."""
 
     def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
         """A random point near x [B, ...]; row i depends on (seed, first_row + i) alone."""
@@ -25,12 +22,12 @@ class Threat(Protocol):
         """The nearest allowed point to x_adv."""
 
     def penalty(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """[B], what an attack at x_adv pays, in units of the score."""
+        """Cost [B] of x_adv, in units of the score."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LpBall:
-    """The lp ball of radius epsilon around x, cut with the pixel bounds.
+    """The lp ball of radius epsilon around x, intersected with the pixel bounds.
 
     N(x, eps) = {x~ : ||x~ - x||_p <= eps, bounds[0] <= x~ <= bounds[1]}   [RAR eq. 4]
 
@@ -42,7 +39,7 @@ class LpBall:
 
     norm: str | int = "inf"
     epsilon: float = 0.1
-    bounds: Bounds = (0.0, 1.0)
+    bounds: tuple[float, float] | None = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if self.norm not in ("inf", 2):
@@ -52,7 +49,7 @@ class LpBall:
         check_bounds(self.bounds)
 
     def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
-        """Uniform in the ball, not yet clipped to pixels, as in the original."""
+        """A random point, uniform in the ball, not yet clipped to pixels, as in the original."""
         if self.norm == "inf":
             uniform = tf.cast(uniform_rows(tf.shape(x), seed, first_row), x.dtype)
             return x + self.epsilon * (2 * uniform - 1)
@@ -64,7 +61,7 @@ class LpBall:
         return x + _rescale(direction, _rows(length, x))
 
     def ascend(self, x_adv: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
-        """Sign step for "inf", step along the normalized gradient for 2 (Normalize_p, FAR)."""
+        """A sign step for "inf", a step along the normalized gradient for 2 (Normalize_p, FAR)."""
         if self.norm == "inf":
             return x_adv + step * tf.sign(gradient)
         return x_adv + _rescale(gradient, step)
@@ -80,18 +77,18 @@ class LpBall:
         return clip(x + difference, self.bounds)
 
     def penalty(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """Zero: inside the ball every point costs the same."""
+        """Zero: every point of the ball has the same cost."""
         return tf.zeros(tf.shape(x)[:1], x.dtype)
 
 
-def check_bounds(bounds: Bounds) -> None:
+def check_bounds(bounds: tuple[float, float] | None) -> None:
     """Raises ValueError unless bounds is None or (low, high) with low < high."""
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError(f"bounds must be (low, high) with low < high. Received: bounds={bounds}")
 
 
-def clip(x: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    """x within the pixel bounds."""
+def clip(x: tf.Tensor, bounds: tuple[float, float] | None) -> tf.Tensor:
+    """Clip x to the pixel bounds; None leaves it."""
     return x if bounds is None else tf.clip_by_value(x, *bounds)
 
 
@@ -101,12 +98,12 @@ def _rows(values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def _length(x: tf.Tensor) -> tf.Tensor:
-    """l2 norm of each row, kept broadcastable."""
+    """The l2 norm of each row, with the axes of x."""
     return tf.sqrt(tf.reduce_sum(tf.square(x), list(range(1, x.shape.rank)), keepdims=True))
 
 
 def _rescale(x: tf.Tensor, length: tf.Tensor | float) -> tf.Tensor:
-    """Each row scaled to the given l2 length; rows of zeros stay zero."""
+    """Rows scaled to the given l2 length; rows of zeros stay zero."""
     # Dividing by the largest entry first keeps tiny gradients from underflowing.
     largest = tf.reduce_max(tf.abs(x), list(range(1, x.shape.rank)), keepdims=True)
     x = tf.math.divide_no_nan(x, largest)

@@ -1,4 +1,4 @@
-"""The Lagrangian of distributional robustness: no ball, but a price for moving."""
+"""TransportPenalty: the Lagrangian of distributional robustness, a cost in place of a ball."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from rar_tf.attribution.noise import uniform_rows
 
 @dataclasses.dataclass(frozen=True)
 class TransportPenalty:
-    """Every image within the bounds is allowed at the price gamma * c(x, x_adv).
+    """Allows every image within the bounds at the cost gamma * c(x, x_adv).
 
     sup_{z'} { d_IG(z, z') - gamma c(z, z') }     [RAR eq. 7; SND18]
 
@@ -20,11 +20,11 @@ class TransportPenalty:
     x + c / (2 gamma) where step_size < 1 / gamma.
 
     Attributes:
-      gamma: price, in units of the score per unit of cost, > 0.
+      gamma: factor of the cost, in units of the score per unit of cost, > 0.
       bounds: (lowest, highest) pixel value, or None for no bounds.
       cost: "squared_l2" ([SND18], the default) or "l2" ([RAR sec. 3.2]'s example).
-      start_radius: random starts are uniform within this l_inf distance, for scores that
-        are flat at x.
+      start_radius: l_inf distance within which random starts are uniform, for scores with a
+        zero gradient at x.
     """
 
     gamma: float
@@ -44,7 +44,7 @@ class TransportPenalty:
         check_bounds(self.bounds)
 
     def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
-        """Uniform within `start_radius` of x."""
+        """A random point, uniform within `start_radius` of x."""
         uniform = tf.cast(uniform_rows(tf.shape(x), seed, first_row), x.dtype)
         return x + self.start_radius * (2 * uniform - 1)
 

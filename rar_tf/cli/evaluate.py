@@ -1,12 +1,12 @@
-"""Measures how far a classifier's explanations can be pushed.
+"""Measures the accuracy and attribution robustness of a classifier.
 
     python -m eval.main --workdir=runs/fashion_mnist/ig_norm --num_examples=500
     python -m eval.main --model=mine.keras --dataset=folder:PHOTOS --k=100 --epsilon=0.03
     python -m eval.main --zoo=fashion_mnist/ig_norm --attack=strongest
 
-What it leaves lies in --output: report.json, examples.csv (a row an image, as they come) and
-pictures/. Stop with Ctrl-C and repeat the command to go on; `python -m eval.report` makes a page
-of it.
+Results lie in --output: report.json, examples.csv (a row for each image, batch by batch) and
+pictures/. Stop with Ctrl-C and repeat the command to continue; `python -m eval.report` makes a page
+of the results.
 """
 
 import pathlib
@@ -15,27 +15,35 @@ import shlex
 from absl import flags
 
 from rar_tf import evaluation, reporting
-from rar_tf.cli import evaluated_model as subject
+from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, say, start, topic
 from rar_tf.naming import as_file_name
 
-topic("How much, and where to")
-flags.DEFINE_integer("num_examples", 500, "Images whose maps are attacked, from the first.")
-flags.DEFINE_integer("accuracy_examples", None, "Of natural and PGD accuracy; default all; 0 none.")
-flags.DEFINE_bool("strong_pgd", True, "Also PGD with 100 steps and 5 restarts, on num_examples.")
-flags.DEFINE_integer("batch_size", 32, "Images at once; rows are written batch by batch.")
-flags.DEFINE_integer("num_pictures", 24, "Of how many attacked images to keep pictures.")
+topic("Number of images, and output")
+flags.DEFINE_integer("num_examples", 500, "Number of images whose maps are attacked.")
+flags.DEFINE_integer(
+    "accuracy_examples",
+    None,
+    "Number of images of natural and PGD accuracy. Default: all; 0: none.",
+)
+flags.DEFINE_bool(
+    "strong_pgd", True, "Also run PGD with 100 steps and 5 restarts, on num_examples."
+)
+flags.DEFINE_integer(
+    "batch_size", 32, "Number of images in a batch; rows are written batch by batch."
+)
+flags.DEFINE_integer("num_pictures", 24, "Number of attacked images to keep pictures of.")
 flags.DEFINE_string(
     "output",
     None,
-    "Folder; default WORKDIR/eval/PROTOCOL-ATTACK,"
+    "Folder of the results. Default: WORKDIR/eval/PROTOCOL-ATTACK,"
     " for the zoo's runs/zoo/ENTRY/eval/PROTOCOL-ATTACK.",
 )
 
 
 def run() -> str:
-    """One library call between reading flags and saying what was found."""
-    model, data, protocol = subject.load()
+    """Evaluate the model that the flags name, and print a summary."""
+    model, data, protocol = evaluated_model.load()
     name = as_file_name(f"{FLAGS.protocol}-{FLAGS.attack}")
     output = pathlib.Path(FLAGS.output or model.folder / "eval" / name)
     report = evaluation.evaluate(
@@ -56,8 +64,8 @@ def run() -> str:
         model_info={"file": model.file, "preset": model.preset or None},
     )
     say(reporting.summary(report))
-    found = output / "report.json"
-    return f"report: {found}; next: python -m eval.report --results={shlex.quote(str(found))}"
+    path = output / "report.json"
+    return f"report: {path}; next: python -m eval.report --results={shlex.quote(str(path))}"
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""What is measured and how: the flags that the commands of eval/ share, and what they name."""
+"""Flags that the evaluation commands share: the model, its images and the measurement."""
 
 import json
 import pathlib
 import shlex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from absl import flags
@@ -14,86 +14,94 @@ from rar_tf.cli.command import FLAGS, numbers, topic
 from rar_tf.serving import zoo
 
 topic("The model and its images")
-flags.DEFINE_string("workdir", None, "Folder of a training run; its model.keras is measured.")
-flags.DEFINE_string("model", None, "A .keras file, instead of --workdir.")
-flags.DEFINE_string("zoo", None, "An entry of the zoo, such as fashion_mnist/ig_norm, instead.")
-flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "What the model puts out.")
+flags.DEFINE_string("workdir", None, "Folder of a training run whose model.keras is measured.")
+flags.DEFINE_string("model", None, "Model to measure, a .keras file.")
+flags.DEFINE_string("zoo", None, "Zoo entry to measure, such as fashion_mnist/ig_norm.")
+flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "Kind of the model's outputs.")
 flags.DEFINE_string(
     "dataset",
     None,
-    f"One of {', '.join((*datasets.names(), *datasets.CUSTOM))}. "
-    "Default: what the workdir was trained on.",
+    f"Data set to measure on. One of {', '.join((*datasets.names(), *datasets.CUSTOM))}. "
+    "Default: that of the training run.",
 )
-flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+flags.DEFINE_string("data_dir", None, "Folder where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_list(
-    "image_size", None, "HEIGHT,WIDTH to scale images to, or the side of a square. Default: what "
-    "the workdir was trained on."
+    "image_size", None, "Size to scale images to: HEIGHT,WIDTH or the side of a square. Default: "
+    "that of the training run."
 )  # fmt: skip
-flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
+flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split of the data set.")
 
 topic("The measurement")
-flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Whose measurement.")
+flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Paper whose measurement is made.")
 flags.DEFINE_string(
     "attack",
     "default",
-    "original: as the paper; default: cheaper, as strong; strongest: a portfolio; or "
-    "MODULE:FUNCTION of your own, from a protocol to a tuple of rar_tf.attack.Ifia.",
+    "Attack on maps. original: the paper's; default: cheaper, as strong; strongest: a portfolio; "
+    "or a custom MODULE:FUNCTION, from a protocol to a rar_tf.attack.MapAttack or a tuple of Ifia.",
 )
 flags.DEFINE_enum("norm", "inf", ["inf", "2"], "Norm of the threat.")
-flags.DEFINE_float("epsilon", None, "Radius in pixel units ([0, 1]); default the protocol's.")
-flags.DEFINE_integer("k", None, "Of the top-k intersection; default the protocol's.")
-flags.DEFINE_enum("attribution", None, METHODS, "What is attacked; default the protocol's.")
-flags.DEFINE_integer("ig_steps", None, "Nodes or samples of the map; default the protocol's.")
+flags.DEFINE_float(
+    "epsilon", None, "Radius of the threat in pixel units ([0, 1]). Default: the protocol's."
+)
+flags.DEFINE_integer(
+    "k", None, "Number of pixels of the top-k intersection. Default: the protocol's."
+)
+flags.DEFINE_enum(
+    "attribution", None, METHODS, "Attribution method of the measured map. Default: the protocol's."
+)
+flags.DEFINE_integer(
+    "ig_steps", None, "Number of nodes or samples of the map. Default: the protocol's."
+)
 flags.DEFINE_integer(
     "nodes_per_pass",
     10,
     "Nodes of a map in one pass of the classifier; memory grows with batch_size * nodes_per_pass.",
 )
 flags.DEFINE_alias("chunk", "nodes_per_pass")
-flags.DEFINE_integer("seed", 0, "Of random starts.")
+flags.DEFINE_integer("seed", 0, "Seed for random starts.")
 
 
 class Model(NamedTuple):
     """The model that the flags name.
 
     Attributes:
-      flag: what names it again on a command line.
-      file: what a report calls it.
-      folder: where its evaluations lie, if not told otherwise.
-      preset: of the training run whose model it is; {} where none is known.
+      flag: flag that names the model on a command line.
+      file: name of the model in a report.
+      folder: default folder of its evaluations.
+      preset: flat preset of the training run; {} where none is known.
       classifier: images -> logits or probabilities.
     """
 
     flag: str
     file: str
     folder: pathlib.Path
-    preset: dict
+    preset: dict[str, Any]
     classifier: keras.Model
 
 
-class Subject(NamedTuple):
-    """What the flags name: the model, its images, and what is measured of them."""
+class Evaluation(NamedTuple):
+    """An evaluation that the flags name: the model, its images and the measurement."""
 
     model: Model
     data: datasets.ImageData
     protocol: evaluation.Protocol
 
 
-def load() -> Subject:
-    """Reads the model, its preset and the data.
+def load() -> Evaluation:
+    """Read the model, its preset and the data.
 
     Raises:
-      ValueError: flags that are missing, or name what is not there.
+      ValueError: flags that are missing or wrong.
       FileNotFoundError: no model or no data.
     """
     model = load_model()
     data = load_data(model.preset)
-    return Subject(model, data, protocol(data.name, data.image_shape))
+    return Evaluation(model, data, protocol(data.name, data.image_shape))
 
 
-def load_data(preset: dict) -> datasets.ImageData:
-    """The images that the flags name, else those that the preset was trained on.
+def load_data(preset: dict[str, Any]) -> datasets.ImageData:
+    """Read the images that the flags name, else those that the preset was trained on.
 
     Raises:
       ValueError: neither names any.
@@ -114,7 +122,7 @@ def load_data(preset: dict) -> datasets.ImageData:
 
 
 def protocol(dataset: str, image_shape: tuple[int, int, int]) -> evaluation.Protocol:
-    """What the flags want measured."""
+    """The protocol that the flags describe."""
     explainer = None
     if FLAGS.attribution or FLAGS.ig_steps:
         explainer = Explainer(FLAGS.attribution or METHODS[0], FLAGS.ig_steps or 100)
@@ -130,10 +138,10 @@ def protocol(dataset: str, image_shape: tuple[int, int, int]) -> evaluation.Prot
 
 
 def load_model() -> Model:
-    """The model to measure, and the preset that a training run left beside it.
+    """Read the model to measure, and the preset beside it.
 
     Raises:
-      ValueError: not one of --workdir, --model and --zoo, or no model there.
+      ValueError: not one of --workdir, --model and --zoo, or the file is no model.
       FileNotFoundError: no such file.
     """
     names = ("workdir", "model", "zoo")
@@ -146,10 +154,10 @@ def load_model() -> Model:
     if FLAGS.zoo is not None:
         folder = pathlib.Path("runs/zoo") / FLAGS.zoo
         preset = zoo.card(FLAGS.zoo)["preset"] or {}
-        file = f"{FLAGS.zoo} of the zoo"
-        return Model(f"--zoo={FLAGS.zoo}", file, folder, preset, zoo.load(FLAGS.zoo))
+        name = f"{FLAGS.zoo} of the zoo"
+        return Model(f"--zoo={FLAGS.zoo}", name, folder, preset, zoo.load(FLAGS.zoo))
     path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
-    beside = path.parent / "preset.json"
-    preset = json.loads(beside.read_text()) if beside.exists() else {}
+    file = path.parent / "preset.json"
+    preset = json.loads(file.read_text()) if file.exists() else {}
     flag = f"--model={shlex.quote(str(path))}"
     return Model(flag, str(path), path.parent, preset, models.load_classifier(path))

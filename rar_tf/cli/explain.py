@@ -1,64 +1,77 @@
-"""Explains one image, and shows how far its explanation can be pushed.
+"""Explains the prediction of one image, and attacks the explanation.
 
     python -m eval.explain --model=runs/fashion_mnist/ig_norm/model.keras --image=9
     python -m eval.explain --model=mine.keras --image=photo.jpg
 
-Draws one picture: the image, its map, the worst perturbation found within the threat that leaves
-the prediction, the map there, and which of the k most important pixels are kept and lost.
+Draws one figure: the image, its map, the worst perturbation within the threat that keeps the
+prediction, the map after it, and which of the k most important pixels are kept and lost.
 """
 
 import pathlib
+from typing import Any
 
+import keras
+import numpy as np
 from absl import flags, logging
 
 from rar_tf import datasets, evaluation, reporting
-from rar_tf.cli import evaluated_model as subject
+from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, start, topic
 
-topic("The image, and the picture")
-flags.DEFINE_string("image", "0", "Number of an image of the data set, or a PNG or JPEG file.")
+topic("The image, and the figure")
 flags.DEFINE_string(
-    "output", "explanation.png", "AttackedExample to write; its ending names the format."
+    "image", "0", "Image to explain: its number in the split, or a PNG or JPEG file."
+)
+flags.DEFINE_string(
+    "output", "explanation.png", "Figure to write; the file's ending names the format."
 )
 
 
 def run() -> str:
-    """One library call between reading flags and drawing."""
-    model = subject.load_model()
-    data = _data(model.preset)
+    """Explain the image that the flags name, and draw the figure."""
+    model = evaluated_model.load_model()
     from_data = FLAGS.image.isdigit()
-    image, note = _from_data(data) if from_data else _from_file(model.classifier, data)
-    found = evaluation.explain(
+    data: datasets.ImageData | None
+    if from_data:
+        data = evaluated_model.load_data(model.preset)
+        image, note = _from_data(data)
+    else:
+        data = _data_of_file(model.preset)
+        image, note = _from_file(model.classifier, data)
+    explanation = evaluation.explain(
         model.classifier,
         image,
-        subject.protocol(FLAGS.dataset or model.preset.get("dataset") or "other", image.shape),
+        evaluated_model.protocol(
+            FLAGS.dataset or model.preset.get("dataset") or "other", image.shape
+        ),
         FLAGS.attack,
         outputs=FLAGS.outputs,
         index=int(FLAGS.image) if from_data else 0,
         seed=FLAGS.seed,
         nodes_per_pass=FLAGS.nodes_per_pass,
     )
-    name = data.class_names[found.row.label] if data else f"class {found.row.label}"
+    name = data.class_names[explanation.row.label] if data else f"class {explanation.row.label}"
     output = pathlib.Path(FLAGS.output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    reporting.explanation_figure(found, name).savefig(output, dpi=150)
-    return f"{_line(found, name)}{note}; picture: {output}; next: {_next(model)}"
+    reporting.explanation_figure(explanation, name).savefig(output, dpi=150)
+    return f"{_line(explanation, name)}{note}; picture: {output}; next: {_next(model)}"
 
 
-def _data(preset):
-    """What the flags name; for a file also what its model was trained on, if that is at hand."""
-    if FLAGS.image.isdigit() or FLAGS.dataset:
-        return subject.load_data(preset)
+def _data_of_file(preset: dict[str, Any]) -> datasets.ImageData | None:
+    """The data set of the flags, else that of the training if it can be read."""
+    if FLAGS.dataset:
+        return evaluated_model.load_data(preset)
     if not preset.get("dataset"):
         return None
     try:
-        return subject.load_data(preset)
+        return evaluated_model.load_data(preset)
     except (ValueError, OSError) as error:
         logging.warning("classes stay numbers, without %s: %s", preset["dataset"], error)
         return None
 
 
-def _from_data(data):
+def _from_data(data: datasets.ImageData) -> tuple[np.ndarray, str]:
+    """Image of that number in the split, and a note on its label."""
     split = data.require(FLAGS.split)
     index = int(FLAGS.image)
     if index >= len(split):
@@ -66,11 +79,12 @@ def _from_data(data):
             f"--image must be in 0 .. {len(split) - 1}, the {FLAGS.split} images of {data.name}. "
             f"Received: --image={index}"
         )
-    images, labels = split.read([index])
+    images, labels = split.read(np.array([index]))
     return images[0], f" (labelled {data.class_names[labels[0]]})"
 
 
-def _from_file(classifier, data):
+def _from_file(classifier: keras.Model, data: datasets.ImageData | None) -> tuple[np.ndarray, str]:
+    """Image of the file in the size that the model takes, and no note."""
     shape = getattr(classifier, "input_shape", None)
     if data is not None:
         shape = (None, *data.image_shape)
@@ -82,17 +96,18 @@ def _from_file(classifier, data):
     return datasets.read_image(FLAGS.image, shape[1:]), ""
 
 
-def _line(found, name):
-    row = found.row
-    kept = round(row.top_k * found.k) if row.top_k == row.top_k else "?"
+def _line(explanation: evaluation.Explanation, name: str) -> str:
+    row, k = explanation.row, explanation.k
+    before, after = explanation.probability, explanation.probability_after
+    kept = round(row.top_k * k) if row.top_k == row.top_k else "?"
     return (
-        f"{name} {100 * found.probability:.1f}% (attacked {100 * found.probability_after:.1f}%): "
-        f"{kept} of the {found.k} top pixels kept, Kendall {row.kendall:.4f}, "
+        f"{name} {100 * before:.1f}% (attacked {100 * after:.1f}%): "
+        f"{kept} of the {k} top pixels kept, Kendall {row.kendall:.4f}, "
         f"Spearman {row.spearman:.4f}, largest change of a pixel {row.perturbation:.4f}"
     )
 
 
-def _next(model):
+def _next(model: evaluated_model.Model) -> str:
     return f"python -m eval.main {model.flag} --num_examples=100"
 
 

@@ -1,4 +1,4 @@
-"""Makes a page of finished evaluations: table, figures, pictures.
+"""Makes tables, figures and a page of finished evaluations.
 
     python -m eval.report --results='runs/**/eval/*/report.json' --output=report
 
@@ -10,13 +10,15 @@ from absl import flags
 from rar_tf import reporting
 from rar_tf.cli.command import FLAGS, start, topic
 
-topic("What to read and where to write")
-flags.DEFINE_string("results", "runs/**/eval/*/report.json", "Glob of report.json files.")
-flags.DEFINE_string("output", "report", "Folder to write to.")
+topic("Results and output")
+flags.DEFINE_string(
+    "results", "runs/**/eval/*/report.json", "Glob of the report.json files to show."
+)
+flags.DEFINE_string("output", "report", "Folder to write the page to.")
 
 
 def run() -> str:
-    """One library call."""
+    """Publish the results that the flags name."""
     page = reporting.publish(FLAGS.results, FLAGS.output)
     return f"report: {page}, with table.md and the figures beside it; next: open it in a browser"
 

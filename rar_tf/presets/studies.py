@@ -1,4 +1,4 @@
-"""The studies of [FAR] as plain data: what is trained, how it is measured, what was published."""
+"""Studies of [FAR] as plain data: trainings, measurements and published values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ class Case:
     """One line of a study.
 
     Attributes:
-      keys: its first cells, such as objective and lambda.
-      place: what the table is sorted by.
-      objective: what its model is trained with.
-      settings: of its preset, beside the study's.
-      softplus_beta: of the attack's second derivatives; None for the protocol's.
+      keys: first cells of the line, such as objective and lambda.
+      place: sort key of the line in the table.
+      objective: objective of the training.
+      settings: settings of the preset beside the study's.
+      softplus_beta: sharpness of the attack's second derivatives; None for the protocol's.
       published: cells of the paper, or none.
     """
 
@@ -34,7 +34,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of the case's folder."""
         return "-".join(self.keys)
 
 
@@ -46,10 +46,11 @@ class Study:
       keys: headers of the cases' first cells.
       published: headers of the paper's cells.
       cases: in the order of running.
-      attribution: the map that is measured; None for the protocol's integrated gradients.
+      attribution: attribution method of the measured map; None for the protocol's integrated
+        gradients.
       accuracies: whether NA and AA are measured.
-      attack: which attack on maps, unless another is asked for.
-      source: where the paper has it, and on what.
+      attack: default attack on maps.
+      source: place in the paper, and its data set.
     """
 
     keys: tuple[str, ...]
@@ -74,7 +75,7 @@ def study(name: str, dataset: str) -> Study:
 def preset_of(case: Case, dataset: str, schedule: str, seed: int, overrides: dict) -> Preset:
     """The preset of a case; a natural model is the natural start of an AAT model.
 
-    Overrides that mean nothing to the case's objective are left out.
+    Overrides that do not apply to the case's objective are left out.
 
     Raises:
       ValueError: an unknown setting, or a value that is refused.

@@ -1,4 +1,4 @@
-"""The figures of [RAR]: one image under attack model by model, and box plots."""
+"""Figures of [RAR]: one image under attack by model, and box plots of the metrics."""
 
 import pathlib
 import zipfile
@@ -14,7 +14,7 @@ _CLIP = 99.0  # percentile of the clean map that is drawn brightest
 
 
 def colors_of(picture: AttackedExample) -> tuple[np.ndarray, ...]:
-    """RGB uint8 [H, W, 3] of image, perturbed image and both maps, maps on one scale."""
+    """Colours, uint8 [H, W, 3], of image, perturbed image and both maps, maps on one scale."""
     top = float(np.percentile(picture.before, _CLIP)) or 1.0
     colormap = matplotlib.colormaps["inferno"]
     maps = [
@@ -28,11 +28,11 @@ def colors_of(picture: AttackedExample) -> tuple[np.ndarray, ...]:
 
 
 def figure_1(examples: list[tuple[str, AttackedExample, ExampleMetrics]], k: int) -> Figure:
-    """[RAR Figure 1]: a row a model: image, perturbed image, both maps, and the two metrics.
+    """[RAR Figure 1]: for each model a row of image, perturbed image, both maps and two metrics.
 
     Args:
-      examples: (model's name, its picture, its row), of one and the same image.
-      k: of the top-k intersection.
+      examples: (model's name, its picture, its row), all of the same image.
+      k: number of pixels of the top-k intersection.
     """
     if not examples:
         raise ValueError("figure 1 needs at least one model. Received: none")
@@ -53,7 +53,7 @@ def figure_1(examples: list[tuple[str, AttackedExample, ExampleMetrics]], k: int
 
 
 def figure_2(approaches: dict[str, list[ExampleMetrics]], k: int) -> Figure:
-    """[RAR Figure 2]: box plots of both metrics over images, a box an approach."""
+    """[RAR Figure 2]: box plots of both metrics over images, a box for each approach."""
     if not approaches:
         raise ValueError("figure 2 needs at least one approach. Received: none")
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
@@ -76,7 +76,7 @@ def figure_2(approaches: dict[str, list[ExampleMetrics]], k: int) -> Figure:
 
 
 def load_pictures(folder: pathlib.Path) -> dict[int, AttackedExample]:
-    """The pictures that an evaluation kept, by index.
+    """Read the pictures of an evaluation, by number of the image.
 
     Raises:
       ValueError: a file is damaged.

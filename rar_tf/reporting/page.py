@@ -1,4 +1,4 @@
-"""report.html: tables, figures and every kept picture in one file that opens from disk."""
+"""Page of a report: tables, figures and pictures in one HTML file that opens from disk."""
 
 import base64
 import html
@@ -81,10 +81,10 @@ def page(
     """The HTML of a report.
 
     Args:
-      results: what the tables show.
-      figures: by caption.
-      examples: (model's name, picture, its row): the cards of the gallery.
-      class_names: to call labels by; None for their numbers.
+      results: evaluations of the tables.
+      figures: figures by caption.
+      examples: cards of the gallery: (model's name, picture, its row).
+      class_names: names of the labels; None for their numbers.
     """
     body = ["<h1>How steady are the explanations?</h1>"]
     for setting in tables.settings(results):
@@ -108,9 +108,9 @@ def page(
     )
 
 
-def _table(rows):
+def _table(rows: list[tuple[str, ...]]) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in tables.HEADER)
-    # On a phone each cell stands under its own label, where "IN" alone would not tell whose.
+    # On a narrow screen each cell has a label of its own, where "IN" alone is ambiguous.
     labels, group = [], ""
     for cell in tables.HEADER:
         first = cell.split()[0]
@@ -124,7 +124,7 @@ def _table(rows):
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _controls(names):
+def _controls(names: list[str]) -> str:
     orders = "".join(
         f'<option value="{key} {sign}">{html.escape(text)}</option>' for text, key, sign in _ORDERS
     )
@@ -139,14 +139,19 @@ def _controls(names):
     )
 
 
-def _card(name, picture, row, class_names):
+def _card(
+    name: str,
+    picture: AttackedExample,
+    row: ExampleMetrics,
+    class_names: tuple[str, ...] | None,
+) -> str:
     label = class_names[row.label] if class_names else f"label {row.label}"
     parts = "".join(
         f'<figure><img src="{_data_uri(pixels)}" alt="{part}"><figcaption>{part}</figcaption>'
         "</figure>"
         for part, pixels in zip(_PARTS, colors_of(picture), strict=True)
     )
-    # A constant map has no metric: it goes last in every order by a metric.
+    # A constant map has no metric: it is last in every order by a metric.
     kendall, top_k = (float(np.nan_to_num(v, nan=-2)) for v in (row.kendall, row.top_k))
     note = "" if row.candidate else ", no candidate"
     return (

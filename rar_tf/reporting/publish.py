@@ -1,7 +1,8 @@
-"""From finished evaluations to a table, two figures and a page."""
+"""publish: tables, figures and a page of finished evaluations."""
 
 import pathlib
 
+from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 from rar_tf.naming import as_file_name
 from rar_tf.reporting.figures import figure_1, figure_2, load_pictures
 from rar_tf.reporting.page import page
@@ -9,14 +10,14 @@ from rar_tf.reporting.tables import PUBLISHED, Result, find_results, markdown, s
 
 
 def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
-    """Writes table.md, figure_1 and figure_2 of each setting, and report.html.
+    """Write table.md, figure_1 and figure_2 of each setting, and report.html.
 
-    Pictures and box plots are of the attack `default` where it was run, else of the strongest
-    that was. Figure 1 shows the first image that all models have a picture of.
+    Pictures and box plots show the attack `default` where it was run, else the strongest that
+    was run. Figure 1 shows the first image that all models have a picture of.
 
     Args:
       pattern: glob of report.json files or their folders.
-      output: folder, made if it is not there.
+      output: folder of the page, made if it does not exist.
 
     Returns:
       The path of report.html.
@@ -58,8 +59,8 @@ def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
 
 
 def _shown(results: list[Result]) -> list[Result]:
-    """One result an approach: of the attack `default` if there is one."""
-    # One's own attack stands alone or not at all: it is nobody else's measure.
+    """The result of each approach: that of the attack `default` if there is one."""
+    # Results of custom attacks are not comparable; they are shown last.
     rank = {"default": 2, "strongest": 1, "original": 0}
     best: dict[str, Result] = {}
     for result in sorted(results, key=lambda result: rank.get(result.report.attack, -1)):
@@ -69,8 +70,8 @@ def _shown(results: list[Result]) -> list[Result]:
     return [best[name] for name in dict.fromkeys([*published, *best]) if name in best]
 
 
-def _examples(result: Result):
-    """index -> (approach, picture, row)."""
+def _examples(result: Result) -> dict[int, tuple[str, AttackedExample, ExampleMetrics]]:
+    """Approach, picture and row by the number of the image."""
     rows = {row.index: row for row in result.rows()}
     pictures = load_pictures(result.folder)
     return {

@@ -1,8 +1,9 @@
-"""A study's table and figure, from the reports of its finished cases."""
+"""Table and figure of a study, from the reports of its finished cases."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -24,7 +25,7 @@ _COLORS = {"natural": "tab:green", "madry": "tab:red", "aat": "tab:blue"}
 
 
 def table(study: Study, reports: Mapping[Case, Report]) -> str:
-    """Markdown: a line a case, blank cells where nothing was run."""
+    """Markdown table with a line for each case, blank cells where nothing was run."""
     accuracies = ("natural_accuracy", "pgd_accuracy") if study.accuracies else ()
     ours = (*("NA", "AA")[: len(accuracies)], "IN", "CO", "images")
     header = (*study.keys, *ours, *study.published)
@@ -44,7 +45,7 @@ def table(study: Study, reports: Mapping[Case, Report]) -> str:
     return f"{markdown.table(header, lines)}\n\n{_caption(study, reports)}\n"
 
 
-def _caption(study, reports):
+def _caption(study: Study, reports: Mapping[Case, Report]) -> str:
     missing = len(study.cases) - len(reports)
     steps = sorted({report.model["preset"]["max_steps"] for report in reports.values()})
     trained = f"{', '.join(map(str, steps))} steps" if steps else "nothing yet"
@@ -58,7 +59,7 @@ def _caption(study, reports):
 
 
 def figure(name: str, reports: Mapping[Case, Report]) -> Figure:
-    """The paper's figure of the study, with what there is.
+    """The paper's figure of the study, from the finished cases.
 
     Raises:
       ValueError: there is no report.
@@ -68,7 +69,7 @@ def figure(name: str, reports: Mapping[Case, Report]) -> Figure:
     return {"lambda": _curves, "init": _bars, "beta": _beta}[name](reports)
 
 
-def _curves(reports) -> Figure:
+def _curves(reports: Mapping[Case, Report]) -> Figure:
     drawn = Figure(figsize=(8.4, 3.6), layout="constrained")
     axes = drawn.subplots(1, 2, sharey=True)
     for axis, objective, title in zip(axes, ("aat", "adv_aat"), ("AAT", "AdvAAT"), strict=True):
@@ -94,7 +95,7 @@ def _curves(reports) -> Figure:
     return drawn
 
 
-def _bars(reports) -> Figure:
+def _bars(reports: Mapping[Case, Report]) -> Figure:
     drawn = Figure(figsize=(8.4, 3.6), layout="constrained")
     handles = [Patch(color=color) for color in _COLORS.values()]
     names = list(dict.fromkeys(case.keys[0] for case in sorted(reports, key=lambda c: c.place)))
@@ -120,7 +121,7 @@ def _bars(reports) -> Figure:
     return drawn
 
 
-def _beta(reports) -> Figure:
+def _beta(reports: Mapping[Case, Report]) -> Figure:
     drawn = Figure(figsize=(5.2, 3.6), layout="constrained")
     axis = drawn.subplots()
     cases = sorted(reports, key=lambda case: case.place)
@@ -134,18 +135,20 @@ def _beta(reports) -> Figure:
     return drawn
 
 
-def _line(axis: Axes, x, values, curve) -> None:
+def _line(axis: Axes, x: list[float], values: list[tuple[float, float, float]], curve: str) -> None:
     label, color = _CURVES[curve]
     mean, low, high = np.array(values, float).reshape(-1, 3).T
     axis.plot(x, mean, marker="o", markersize=4, color=color, label=label)
     axis.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def _mark(axis: Axes, x, value, color) -> None:
+def _mark(axis: Axes, x: float, value: float, color: str) -> None:
     axis.scatter([x], [value], marker="x", s=36, color=color, zorder=3)
 
 
-def _legend(drawn: Figure, handles, labels, reports) -> None:
+def _legend(
+    drawn: Figure, handles: Sequence[Artist], labels: list[str], reports: Mapping[Case, Report]
+) -> None:
     if any(case.published for case in reports):
         handles = [*handles, Line2D([], [], marker="x", color="gray", linestyle="none")]
         labels = [*labels, "published"]

@@ -1,4 +1,4 @@
-"""Reports as tables: ours beside what the papers published."""
+"""Tables of reports, beside the values that the papers published."""
 
 import dataclasses
 import glob
@@ -21,12 +21,12 @@ _BLANK = ("", "")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A finished evaluation, the folder that it lies in, and what to call its model.
+    """A finished evaluation.
 
     Attributes:
-      report: what was found.
-      folder: with report.json, examples.csv and pictures/.
-      approach: the objective that the model was trained with, else the name of its file.
+      report: figures of the evaluation.
+      folder: folder with report.json, examples.csv and pictures/.
+      approach: name of the model: the objective of its training, else the name of its file.
     """
 
     report: Report
@@ -35,28 +35,28 @@ class Result:
 
     @property
     def setting(self) -> tuple[str, str]:
-        """(protocol, data set): what may stand in one table."""
+        """(protocol, data set): results with the same setting share a table."""
         return self.report.protocol["name"], self.report.dataset["name"]
 
     def rows(self) -> list[ExampleMetrics]:
-        """Of its examples.csv."""
+        """Rows of the result's examples.csv."""
         return ExamplesFile(self.folder / "examples.csv").rows()
 
 
 def find_results(pattern: str) -> list[Result]:
-    """Results whose report.json, or folder of it, matches a glob pattern; sorted by path.
+    """Find results whose report.json, or its folder, matches a glob pattern; sorted by path.
 
     Raises:
-      ValueError: nothing matches, a report is not one, or one measurement is there twice.
+      ValueError: nothing matches, a file is no report, or two results are of one measurement.
     """
     paths = {pathlib.Path(path) for path in glob.glob(pattern, recursive=True)}
     paths = {path / "report.json" if path.is_dir() else path for path in paths}
-    found = sorted(path for path in paths if path.name == "report.json" and path.is_file())
-    if not found:
+    files = sorted(path for path in paths if path.name == "report.json" and path.is_file())
+    if not files:
         raise ValueError(
             f"results must match the report.json of finished evaluations. Received: {pattern}"
         )
-    results = [_result(path) for path in found]
+    results = [_result(path) for path in files]
     seen: dict[tuple, Result] = {}
     for result in results:
         key = (result.setting, result.approach, result.report.attack)
@@ -74,8 +74,8 @@ def _result(path: pathlib.Path) -> Result:
     report = load_report(path)
     preset = report.model.get("preset") or {}
     file = pathlib.Path(report.model.get("file") or report.model["name"])
-    own_name = file.parent.name if file.stem == "model" else file.stem
-    return Result(report, path.parent, preset.get("objective") or own_name)
+    file_name = file.parent.name if file.stem == "model" else file.stem
+    return Result(report, path.parent, preset.get("objective") or file_name)
 
 
 def settings(results: list[Result]) -> list[tuple[str, str]]:
@@ -87,18 +87,20 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
     """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
 
     NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
-    the attack "original" stand with the number of images that it was run on, and with what the
-    attack "default" found on the same ones.
+    the attack "original" are shown with the number of its images, and with those of the attack
+    "default" on the same images.
     """
-    here = [result for result in results if result.setting == setting]
+    shown = [result for result in results if result.setting == setting]
     published = [key[2] for key in PUBLISHED if key[:2] == setting]
     rows = []
-    for approach in dict.fromkeys([*published, *(result.approach for result in here)]):
-        found = {result.report.attack: result for result in here if result.approach == approach}
-        runs = {attack: result.report for attack, result in found.items()}
+    for approach in dict.fromkeys([*published, *(result.approach for result in shown)]):
+        by_attack = {
+            result.report.attack: result for result in shown if result.approach == approach
+        }
+        runs = {attack: result.report for attack, result in by_attack.items()}
         default = runs.get("default")
         any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
-        original = found.get("original")
+        original = by_attack.get("original")
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
         rows.append(
             (
@@ -107,7 +109,7 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
                 *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
                 *PUBLISHED.get((*setting, approach), ("",) * 4),
-                *(_original(original, found.get("default")) if original else _BLANK),
+                *(_original(original, by_attack.get("default")) if original else _BLANK),
                 *_pair(runs.get("strongest")),
             )
         )
@@ -134,16 +136,16 @@ EXPLANATION = (
 
 
 def summary(report: Report) -> str:
-    """What a terminal shows of one report."""
+    """Summary of one report as text for a terminal."""
     lines = []
-    for name, what in (
+    for name, words in (
         ("natural_accuracy", "natural accuracy"),
         ("pgd_accuracy", "PGD accuracy"),
         ("strong_pgd_accuracy", "strong PGD accuracy"),
     ):
         accuracy = getattr(report, name)
         if accuracy:
-            lines.append(f"{what}: {accuracy.value:.4f} ({accuracy.num_examples} images)")
+            lines.append(f"{words}: {accuracy.value:.4f} ({accuracy.num_examples} images)")
     natural = report.natural_accuracy_without_duplicates
     if report.duplicates and natural:
         lines.append(
@@ -177,17 +179,21 @@ def _pair(report: Report | None) -> tuple[str, str]:
 
 
 def _original(original: Result, default: Result | None) -> tuple[str, str]:
-    """IN and CO of "original", and of "default" on the same images if it was run on all of them."""
-    found_in, found_co = _pair(original.report)
+    """Cells IN and CO of "original", with those of "default" on the same images if it has all."""
+    top_k_cell, kendall_cell = _pair(original.report)
     count = f"n={original.report.counts['attacked']}"
     indices = [row.index for row in original.rows()]
-    there = {row.index: row for row in default.rows()} if default else {}
-    if not indices or not set(indices) <= set(there):
-        return f"{found_in} ({count})", found_co
+    default_rows = {row.index: row for row in default.rows()} if default else {}
+    if not indices or not set(indices) <= set(default_rows):
+        return f"{top_k_cell} ({count})", kendall_cell
     top_k, kendall = (
-        np.nanmean([getattr(there[i], name) for i in indices]) for name in ("top_k", "kendall")
+        np.nanmean([getattr(default_rows[i], name) for i in indices])
+        for name in ("top_k", "kendall")
     )
-    return f"{found_in} ({count}, default {100 * top_k:.2f})", f"{found_co} (default {kendall:.4f})"
+    return (
+        f"{top_k_cell} ({count}, default {100 * top_k:.2f})",
+        f"{kendall_cell} (default {kendall:.4f})",
+    )
 
 
 def interval_cell(metric: Interval, scale: float, digits: int) -> str:

@@ -29,7 +29,7 @@ def end(self, batch, logs=None):
     if len(seen) == 25:
         os.kill(os.getpid(), signal.SIGALRM)
 callbacks.GuardFinite.on_train_batch_end = end
-command.start(study.run)
+command.start(study.run, None)
 """
 FLAGS = (
     "--study=lambda",
@@ -49,16 +49,16 @@ def case(study, name):
     return next(case for case in study.cases if case.name == name)
 
 
-def found(study, name, preset=None, **values):
-    made = report(name, model={"preset": {"max_steps": 7}}, protocol={"name": "far"}, **values)
-    return {case(study, name): made}
+def finished(study, name, **values):
+    result = report(name, model={"preset": {"max_steps": 7}}, protocol={"name": "far"}, **values)
+    return {case(study, name): result}
 
 
 def test_lambda_study_covers_its_range_early_and_stands_beside_the_paper():
     study = studies.study("lambda", "fashion_mnist")
     assert len(study.cases) == 14
     assert [c.name for c in study.cases[:4]] == ["aat-0", "adv_aat-0", "aat-1", "adv_aat-1"]
-    table = study_page.table(study, found(study, "aat-1"))
+    table = study_page.table(study, finished(study, "aat-1"))
     lines = table.splitlines()
     assert lines[0].startswith("| objective | lambda | NA | AA | IN | CO | images | published NA |")
     assert [line.split(" | ")[1] for line in lines[2:9]] == "0 0.25 0.5 0.75 1 1.25 1.5".split()
@@ -81,7 +81,7 @@ def test_init_study_has_table_4_on_mnist_alone():
     preset = studies.preset_of(case(study, "HU-natural"), "mnist", "fast", 3, {"batch_size": 9})
     aat = studies.preset_of(case(study, "HU-aat"), "mnist", "fast", 3, {"attack_steps": 2})
     assert preset == natural_start(aat)  # one model, trained once
-    assert (preset.model.initializer, preset.seed, aat.attack_steps) == ("HU", 3, 2)
+    assert (preset.model.initializer, preset.seed, aat.attack.steps) == ("HU", 3, 2)
 
 
 def test_settings_of_a_line_win_over_those_asked_for_and_strange_ones_are_named():
@@ -97,7 +97,7 @@ def test_settings_of_a_line_win_over_those_asked_for_and_strange_ones_are_named(
 @pytest.mark.parametrize("name", studies.STUDIES)
 def test_figures_are_drawn_of_what_there_is(name, tmp_path):
     study = studies.study(name, "fashion_mnist")
-    some = {c: found(study, c.name)[c] for c in (*study.cases[:3], study.cases[-1])}
+    some = {c: finished(study, c.name)[c] for c in (*study.cases[:3], study.cases[-1])}
     if name != "beta":  # an accuracy that was not measured, and no map that could be
         first = study.cases[0]
         none = dataclasses.replace(some[first].metrics["top_k"], mean=None, low=None, high=None)
