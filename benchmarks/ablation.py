@@ -30,7 +30,7 @@ from rar_tf.runs import train_in, workdir_of
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("model", [], "OBJECTIVE,NAME=VALUE,... of each; none: only the table.")
 flags.DEFINE_string("root", "runs/ablation", "Folder of the runs.")
-flags.DEFINE_string("output", "benchmarks/ablation", "Stem of the files written.")
+flags.DEFINE_string("output", "results/ablation", "Stem of the files written.")
 flags.DEFINE_string("dataset", "fashion_mnist", "Name of a data set.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_string("protocol", "rar", "rar or far.")

@@ -10,7 +10,7 @@ size, the first batch, which traces, left out. The default may stay if each mean
 bound is <= 1 point of IN and <= 0.01 of CO. For the cost of one image at a time:
 
     python -m benchmarks.ifia_economy --models=... --attacks=original --batch_size=1 \\
-        --num_examples=3 --output=benchmarks/ifia_speed.csv
+        --num_examples=3 --output=results/ifia_speed.csv
 
 The full setting (`original`, 100 nodes and 100 steps on Fashion-MNIST) takes tens of seconds
 an image on two CPU cores: 200 images of three models take hours.
@@ -39,7 +39,7 @@ flags.DEFINE_integer("num_examples", 200, "Correctly classified images a model."
 flags.DEFINE_integer("batch_size", 25, "Images at once; 1 for the cost of one at a time.")
 flags.DEFINE_integer("nodes_per_pass", 10, "Nodes at once.")
 flags.DEFINE_list("attacks", ["default", "original"], "Which to run.")
-flags.DEFINE_string("output", "benchmarks/ifia_economy.csv", "CSV that grows.")
+flags.DEFINE_string("output", "results/ifia_economy.csv", "CSV that grows.")
 flags.DEFINE_bool("table", False, "Only print the table.")
 
 _FIELDS = ("model", "index", "attack", "batch_size", "top_k", "kendall", "spearman", "seconds")

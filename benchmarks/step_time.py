@@ -1,6 +1,6 @@
 """What a training step costs: by objective, by schedule, and as nodes, steps and batch grow.
 
-    python -m benchmarks.step_time --output=benchmarks/step_time
+    python -m benchmarks.step_time --output=results/step_time
 
 Each line is measured in a process of its own, against a natural step of the same batch size and
 precision that runs in turn with it: the ratio holds where the milliseconds do not. GFLOP/s counts
@@ -32,7 +32,7 @@ from rar_tf.presets import build, resolve
 from rar_tf.runs.cost import step_flops
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", "benchmarks/step_time", "Stem of the files written.")
+flags.DEFINE_string("output", "results/step_time", "Stem of the files written.")
 flags.DEFINE_integer("rounds", 15, "Steps of each kind that are timed, after two that are not.")
 flags.DEFINE_string("one", None, "JSON of one line's settings: measure it and print it.")
 

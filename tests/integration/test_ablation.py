@@ -15,7 +15,7 @@ from rar_tf.presets import resolve
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "madry,architecture=small_cnn,init_from=scratch,batch_size=16,max_steps=40"
-ROWS = json.loads((ROOT / "benchmarks" / "ablation.json").read_text())["rows"]
+ROWS = json.loads((ROOT / "results" / "ablation.json").read_text())["rows"]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["model"])
