@@ -5,6 +5,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from absl import app, flags, logging
 
@@ -69,11 +70,11 @@ def numbers(kind: type, name: str, words: list[str]) -> tuple:
         ) from error
 
 
-def _is_quiet():
+def _is_quiet() -> bool:
     return FLAGS.quiet or FLAGS.verbosity < 0
 
 
-def _parse(description, arguments):
+def _parse(description: str, arguments: list[str]) -> list[str]:
     if any(re.fullmatch(r"--?(help|helpshort|h|\?)", argument) for argument in arguments[1:]):
         print(usage.text(description), end="")
         sys.exit(0)
@@ -83,7 +84,9 @@ def _parse(description, arguments):
         _fail(f"{str(error).rstrip()} (--help lists the flags)")
 
 
-def _main(work, failures, arguments):
+def _main(
+    work: Callable[[], str], failures: tuple[type[Exception], ...], arguments: list[str]
+) -> None:
     import tensorflow as tf
 
     if len(arguments) > 1:
@@ -101,7 +104,7 @@ def _main(work, failures, arguments):
         _fail("stopped; the same command goes on from here", 130, prefix="")
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         logging.debug("details", exc_info=True)
-        first = (str(error) or "no more to be had").splitlines()[0]
+        first = (str(error) or "allocation failed").splitlines()[0]
         _fail(
             f"out of memory: {first[:300]}. A smaller --batch_size or --nodes_per_pass needs less"
         )
@@ -111,11 +114,11 @@ def _main(work, failures, arguments):
     print(closing, flush=True)
 
 
-def _as_flag(word):
+def _as_flag(word: str) -> str:
     near = difflib.get_close_matches(word.partition("=")[0], list(FLAGS), n=1)
     return f". Did you mean --{near[0]}?" if near else ""
 
 
-def _fail(message, status=1, prefix="error: "):
+def _fail(message: str, status: int = 1, prefix: str = "error: ") -> NoReturn:
     print(f"{prefix}{message}", file=sys.stderr, flush=True)
     sys.exit(status)

@@ -42,11 +42,11 @@ def by_topic() -> dict[str, list[flags.Flag]]:
     return found
 
 
-def _of_absl(flag):
+def _of_absl(flag: flags.Flag) -> bool:
     return FLAGS.find_module_defining_flag(flag.name).startswith("absl.")
 
 
-def _line(flag, width):
+def _line(flag: flags.Flag, width: int) -> str:
     kind = flag.flag_type()
     if kind == "bool":
         name = f"--[no]{flag.name}"
@@ -61,7 +61,7 @@ def _line(flag, width):
     return _entry(name, explained, width)
 
 
-def _entry(name, explained, width):
+def _entry(name: str, explained: str, width: int) -> str:
     lines = textwrap.wrap(" ".join(explained.split()), width - _COLUMN)
     first = f"  {name}".ljust(_COLUMN)
     if len(first) > _COLUMN:  # A long name stands alone.

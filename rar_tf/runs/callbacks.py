@@ -7,6 +7,7 @@ import errno
 import io
 import math
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -37,7 +38,7 @@ class GuardFinite(keras.callbacks.Callback):
         super().__init__()
         self._folder = checkpoint_folder
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         parts = {name: float(value) for name, value in logs.items()}
         bad = [name for name, value in parts.items() if not math.isfinite(value)]
         if not bad:
@@ -94,7 +95,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._folder, self._every, self._max, self._stop = folder, every, max_steps, stop
         self._keep = keep
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = checkpoints.step(self.model)
         stop = self._stop.poll()
         if step % self._every == 0 or step == self._max or stop:
@@ -127,24 +128,24 @@ class Validate(keras.callbacks.Callback):
         with _os_errors(tensorboard):
             self._events = tf.summary.create_file_writer(str(tensorboard))
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         # A killed run may have validated after its last checkpoint: those rows come again.
         rows = read_metrics(self._path) if self._first else []
         self._rows = [row for row in rows if row["step"] <= self._first]
         if self._first == 0:
             self._validate(0)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = self._first + batch + 1
         if step % self._every == 0 or step == self._max:
             self._validate(step)
         if step % _WINDOW == 0:
             self._write_events(step, {name: float(value) for name, value in logs.items()})
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._events.close()
 
-    def _validate(self, step):
+    def _validate(self, step: int) -> None:
         with averaged_weights(self.model):
             row = {"step": step, **dataclasses.asdict(self._validator(self._batches))}
         logging.info(
@@ -164,7 +165,7 @@ class Validate(keras.callbacks.Callback):
         write_atomically(self._path, text.getvalue().encode())
         self._write_events(step, {f"validation/{k}": v for k, v in row.items() if k != "step"})
 
-    def _write_events(self, step, values):
+    def _write_events(self, step: int, values: dict[str, float]) -> None:
         with _os_errors(self._curves), self._events.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
@@ -172,7 +173,7 @@ class Validate(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def _os_errors(path):
+def _os_errors(path: pathlib.Path) -> Iterator[None]:
     """TensorFlow's errors of writing a file as Python's, so that all files fail alike."""
     try:
         yield

@@ -72,7 +72,7 @@ def step(model: RobustModel) -> int:
     return int(model.optimizer.iterations.numpy())
 
 
-def _variables(model):
+def _variables(model: RobustModel) -> dict[str, Any]:
     groups = {"classifier": model.classifier.variables, "optimizer": model.optimizer.variables}
     return {
         f"{group}/{index:04d}": variable
@@ -81,7 +81,7 @@ def _variables(model):
     }
 
 
-def _digest(arrays):
+def _digest(arrays: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     for key in sorted(arrays):
         digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
@@ -89,7 +89,7 @@ def _digest(arrays):
     return digest.hexdigest()
 
 
-def _restore(path, model):
+def _restore(path: pathlib.Path, model: RobustModel) -> None:
     arrays = read_npz(path)
     if str(arrays.pop("digest", "")) != _digest(arrays):
         raise ValueError("its content does not match its digest")

@@ -38,20 +38,20 @@ class StopRequest:
             self.signum = self._noted or signal.SIGTERM
         return self.signum is not None
 
-    def __enter__(self):
+    def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
                 self._previous[signum] = signal.signal(signum, self._note)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._restore()
 
-    def _note(self, signum, frame):
+    def _note(self, signum: int, frame: object) -> None:
         self._noted = signum
         self._restore()
 
-    def _restore(self):
+    def _restore(self) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
         self._previous = {}

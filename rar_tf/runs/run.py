@@ -184,7 +184,9 @@ def summary(workdir: Workdir) -> dict[str, dict]:
     return {"start": rows[0], "end": rows[-1]} if rows else {}
 
 
-def _validate(model, preset, workdir, data, first_step):
+def _validate(
+    model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData, first_step: int
+) -> Validate:
     validation = data.require("validation")
     subset = Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
     return Validate(
@@ -198,7 +200,7 @@ def _validate(model, preset, workdir, data, first_step):
     )
 
 
-def _check_same_preset(preset, distribution):
+def _check_same_preset(preset: Preset, distribution: Distribution) -> None:
     mine = preset.to_json()
     chief = distribution.broadcast(mine.encode()).decode()
     if chief != mine:
