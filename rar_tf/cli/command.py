@@ -108,7 +108,9 @@ def _main(
         _fail(
             f"out of memory: {first[:300]}. A smaller --batch_size or --nodes_per_pass needs less"
         )
-    except (*_FAILURES, *failures) as error:
+    except Exception as error:
+        if not isinstance(error, (*_FAILURES, *failures)):
+            raise
         logging.debug("details", exc_info=True)
         _fail(str(error))
     print(closing, flush=True)

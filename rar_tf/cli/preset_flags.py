@@ -21,11 +21,8 @@ _DATASETS = f"One of {', '.join((*datasets.names(), *datasets.CUSTOM))}."
 _NAMES = {"architecture": f"One of {', '.join(ARCHITECTURES)}{CUSTOM}."}
 
 
-def define_preset_flags() -> None:
-    """Define the flags that name a preset, and one for each of its settings.
-
-    A flag that is not given is None and leaves the preset's value, so that 0 is respected.
-    """
+def define_names() -> None:
+    """Define the flags that name a preset, and those of its model and data."""
     topic(WHAT)
     flags.DEFINE_string("dataset", "fashion_mnist", f"Data set. {_DATASETS}")
     flags.DEFINE_string(
@@ -45,6 +42,13 @@ def define_preset_flags() -> None:
         "--init_from=FILE.",
     )
     _define_fields(WHAT)
+
+
+def define_settings() -> None:
+    """Define a flag for each further setting of a preset.
+
+    A flag that is not given is None and leaves the preset's value, so that 0 is respected.
+    """
     topic("The objective's settings")
     _define_objective_settings()
     for title in (ATTACK, OPTIMIZATION, VALIDATION):

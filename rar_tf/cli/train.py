@@ -13,21 +13,22 @@ from absl import flags
 
 from rar_tf import datasets
 from rar_tf.cli.command import FLAGS, Stop, hush, say, start, topic
-from rar_tf.cli.preset_flags import define_preset_flags, preset_from_flags
+from rar_tf.cli.preset_flags import define_names, define_settings, preset_from_flags
 from rar_tf.naming import as_file_name
 from rar_tf.runs import Divergence, Interrupted, Workdir, WorkdirError, train
 from rar_tf.runs.estimate import estimate
 from rar_tf.runs.run import summary
 from rar_tf.training import DISTRIBUTIONS, WorkerLost, distribute, make_deterministic
 
-define_preset_flags()
-flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
-
+define_names()
 topic("Where things are")
 flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OBJECTIVE.")
 flags.DEFINE_string("data_dir", None, "Folder where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
 flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.")
+
+define_settings()
+flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
 
 topic("How to run")
 flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory, and stop.")

@@ -32,8 +32,8 @@ def test_help_is_by_topic_and_complete_and_no_failure():
     assert max(map(len, done.stdout.splitlines())) <= 100
     topics = re.findall(r"^(\w.*):$", done.stdout, re.MULTILINE)
     assert topics[:2] == ["What to train", "Where things are"] and topics[-1] == "Output"
-    assert re.search(r"--seed=N +Of initial weights, .*\. Default: 0\.", done.stdout)
-    assert re.search(r"--norm=inf\|2 +Norm of the threat\.", done.stdout)
+    assert re.search(r"--seed=N +Seed for initial weights, .*\. Default: 0\.", done.stdout)
+    assert re.search(r"--norm=inf\|2 +Norm of the ball: inf or 2\.", done.stdout)
 
 
 @pytest.mark.parametrize(

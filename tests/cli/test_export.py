@@ -40,11 +40,12 @@ def test_it_exports_what_the_flags_say(tmp_path):
     assert f"-v {tmp_path}/served:/models/served -e MODEL_NAME=served" in done.stdout
     card = json.loads((tmp_path / "served/1/card.json").read_text())
     assert card["attribution"] == {
+        "method": "integrated_gradients",
         "steps": 3,
         "rule": "gauss_legendre",
         "nodes_per_pass": 2,
         "images_per_pass": 5,
-        "baseline": "black",
+        "baseline": 0.0,
     }
     assert "attribute" in tf.saved_model.load(tmp_path / "served/1").signatures
 
