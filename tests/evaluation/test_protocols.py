@@ -81,3 +81,30 @@ def test_errors():
         Pgd(1, 0.1, 0)
     with pytest.raises(ValueError, match="step_size must be > 0. Received: step_size=0"):
         Pgd(1, 0)
+
+
+CUSTOM = """
+from rar_tf.attack import Ifia, MapAttack
+
+def searches(protocol):
+    return (Ifia(protocol.threat, k=5, steps=2),)
+
+def attack(protocol):
+    return MapAttack("mine", searches(protocol), worst_of_each_metric=True, reference=1)
+
+def wrong(protocol):
+    return [protocol]
+"""
+
+
+def test_a_custom_attack_is_a_tuple_of_searches_or_a_map_attack(tmp_path, monkeypatch):
+    (tmp_path / "custom_attacks.py").write_text(CUSTOM)
+    monkeypatch.syspath_prepend(tmp_path)
+    fashion = protocol("rar", "fashion_mnist", SHAPE)
+    plain = fashion.attack("custom_attacks:searches")
+    assert plain.name == "custom_attacks:searches" and not plain.worst_of_each_metric
+    value = fashion.attack("custom_attacks:attack")
+    assert value.name == "custom_attacks:attack" and value.worst_of_each_metric
+    assert value.searches == plain.searches and value.searches[0].threat == fashion.threat
+    with pytest.raises(ValueError, match="attack=custom_attacks:wrong must return a MapAttack or"):
+        fashion.attack("custom_attacks:wrong")
