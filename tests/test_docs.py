@@ -24,11 +24,11 @@ COMMANDS = sorted(
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-OURS = ("train", "eval", "benchmarks", "examples", "scripts", "cli")
+OURS = ("train", "eval", "benchmarks", "examples", "scripts", "rar_tf.cli")
 
 
 def is_ours(module):
-    return module.split(".")[0] in OURS
+    return any(module == name or module.startswith(f"{name}.") for name in OURS)
 
 
 @contextlib.contextmanager
