@@ -6,7 +6,7 @@ import re
 import shlex
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "results" / "README.md"]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "STYLE.md", "results/README.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 GENERATED = {"api.md"}
 # A comment before a block says why nobody runs it, or which test does.
