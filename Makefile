@@ -1,6 +1,7 @@
 # make train   trains on Fashion-MNIST with IG-NORM; the variables below change that
 # make test    lint, types and tests, as CI runs them
 # make venv    the environment alone, .venv
+# make results  the tables of the pages, from results/
 # make lint | format | api | clean
 
 DATASET ?= fashion_mnist
@@ -20,7 +21,7 @@ FLAGS = --dataset=$(DATASET) --objective=$(OBJECTIVE) \
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test venv lint types format api clean
+.PHONY: train test venv lint types format api results clean
 
 train: $(READY)
 	@scripts/get_data.sh $(DATASET) $(ARGS)
@@ -44,6 +45,9 @@ format: $(READY)
 
 api: $(READY)
 	$(BIN)/python -m scripts.gen_api
+
+results: $(READY)
+	$(BIN)/python -m scripts.make_results
 
 $(READY): requirements.txt scripts/make_venv.sh
 	@scripts/make_venv.sh .venv requirements.txt

@@ -19,11 +19,12 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.timing import timed
-from rar_tf import datasets, evaluation, markdown
+from rar_tf import datasets, evaluation
 from rar_tf.cli.settings import settings
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.presets import natural_start, resolve
+from rar_tf.reporting import measurements
 from rar_tf.reporting.tables import PUBLISHED
 from rar_tf.runs import train_in, workdir_of
 
@@ -70,29 +71,8 @@ def measure(text: str, data: datasets.ImageData) -> dict:
         "accuracy_examples": report.natural_accuracy.num_examples,
         "protocol": FLAGS.protocol,
         "seed": FLAGS.seed,
-        "preset": dataclasses.asdict(preset),
+        "preset": preset.to_flat(),
     }
-
-
-def table(rows: list[dict]) -> str:
-    """Markdown: a line a model."""
-    header = ("", "setting", "seconds", "NA", "AA", "of", "IN [95%]", "CO [95%]", "of")
-    lines = []
-    for number, row in enumerate(rows, 1):
-        natural, pgd = (100 * value for value in row["accuracies"])
-        cells = [
-            "{} [{}, {}]".format(
-                *(f"{scale * part[key]:.{digits}f}" for key in ("mean", "low", "high"))
-            )
-            for part, scale, digits in (
-                (row["metrics"]["top_k"], 100, 1),
-                (row["metrics"]["kendall"], 1, 3),
-            )
-        ]
-        model = (str(number), f"`{row['model']}`", f"{60 * row['minutes']:.0f}")
-        accuracies = (f"{natural:.2f}", f"{pgd:.2f}", str(row["accuracy_examples"]))
-        lines.append((*model, *accuracies, *cells, str(row["attacked"])))
-    return markdown.table(header, lines)
 
 
 def draw(rows: list[dict], path: pathlib.Path) -> None:
@@ -139,7 +119,7 @@ def main(argv):
         rows.append(measure(text, data))
         content = {"hardware": hardware(), "versions": versions(), "rows": rows}
         write_atomically(store, json.dumps(content, indent=1).encode())
-    text = table(rows)
+    text = measurements.ablation(rows)
     stem.with_suffix(".md").write_text(
         f"`python -m benchmarks.ablation --protocol={FLAGS.protocol} --model=SETTING ...`, "
         f"{FLAGS.dataset}, seed {FLAGS.seed}, validation images (of: how many), on "

@@ -22,11 +22,11 @@ import sys
 import time
 
 import numpy as np
-import scipy.stats
 from absl import app, flags, logging
 
-from rar_tf import datasets, evaluation, markdown
+from rar_tf import datasets, evaluation
 from rar_tf.models import load_classifier
+from rar_tf.reporting import measurements
 from rar_tf.serving import zoo
 
 FLAGS = flags.FLAGS
@@ -108,34 +108,6 @@ def measure(models, output):
             logging.info("%s %s: a batch in %.0f s", name, attack, time.monotonic() - started)
 
 
-def table(rows):
-    """Markdown: a line a model."""
-    header = (
-        *("model", "images", "IN default", "IN original", "IN difference (95% bound)"),
-        *("CO default", "CO original", "CO difference (95% bound)"),
-    )
-    lines = []
-    for model in dict.fromkeys(row["model"] for row in rows):
-        by_attack = {
-            attack: {r["index"]: r for r in rows if (r["model"], r["attack"]) == (model, attack)}
-            for attack in ("default", "original")
-        }
-        both = [index for index in by_attack["original"] if index in by_attack["default"]]
-        if len(both) < 2:
-            continue
-        cells = [model, str(len(both))]
-        for metric, scale, digits in (("top_k", 100, 2), ("kendall", 1, 4)):
-            values = {
-                attack: scale * np.array([float(found[index][metric]) for index in both])
-                for attack, found in by_attack.items()
-            }
-            mean, bound = paired(values["default"] - values["original"])
-            cells += [f"{values[attack].mean():.{digits}f}" for attack in ("default", "original")]
-            cells.append(f"{mean:+.{digits}f} ({bound:+.{digits}f})")
-        lines.append(cells)
-    return markdown.table(header, lines)
-
-
 def speeds(rows):
     """A line a model, attack and batch size."""
     groups = {}
@@ -152,14 +124,6 @@ def speeds(rows):
     return "\n".join(lines)
 
 
-def paired(differences):
-    """Mean and one-sided 95% upper bound of it, by Student's t."""
-    count = len(differences)
-    error = differences.std(ddof=1) / np.sqrt(count)
-    mean = differences.mean()
-    return mean, mean + scipy.stats.t.ppf(0.95, count - 1) * error
-
-
 def main(argv):
     """Exit status 0 only on success."""
     if len(argv) > 1:
@@ -170,7 +134,7 @@ def main(argv):
         if not FLAGS.table:
             measure(dict(model.split("=", 1) for model in FLAGS.models), output)
         rows = read(output)
-        print(table(rows), speeds(rows), sep="\n\n")
+        print(measurements.economy(rows), speeds(rows), sep="\n\n")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

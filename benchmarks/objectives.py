@@ -8,7 +8,6 @@ before and after. Rows are kept in ROOT/rows/NAME.json as they come; the same co
 where a stopped one ended, and prints the table so far (--table prints it alone).
 """
 
-import dataclasses
 import json
 import pathlib
 
@@ -74,7 +73,7 @@ def run(name, data, root):
         "natural_accuracy_at_end": after[1],
         "num_examples": len(images),
         "step_seconds": float(np.median([timing.seconds(step) for _ in range(12)][2:])),
-        "preset": dataclasses.asdict(preset),
+        "preset": preset.to_flat(),
     }
     (root / "rows").mkdir(exist_ok=True)
     write_atomically(root / "rows" / f"{name}.json", json.dumps(row, indent=2).encode())

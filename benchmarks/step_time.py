@@ -10,7 +10,6 @@ OUTPUT.json as lines come (the same command goes on), then OUTPUT.md and OUTPUT.
 machine that does nothing else.
 """
 
-import dataclasses
 import json
 import pathlib
 import resource
@@ -24,11 +23,11 @@ from absl import app, flags, logging
 from matplotlib.figure import Figure
 
 from benchmarks.timing import IMAGE_SHAPE, NUM_CLASSES, seconds, step_call
-from rar_tf import markdown
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.objective import OBJECTIVES
 from rar_tf.presets import build, resolve
+from rar_tf.reporting import measurements
 from rar_tf.runs.cost import step_flops
 
 FLAGS = flags.FLAGS
@@ -76,7 +75,7 @@ def measure(overrides: dict, rounds: int) -> dict:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     flops = sum(step_flops(preset, build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE)).values())
     return {
-        "preset": dataclasses.asdict(preset),
+        "preset": preset.to_flat(),
         "seconds": float(np.median(times[:, 1])),
         "natural_seconds": float(np.median(times[:, 0])),
         "relative": float(np.median(times[:, 1] / times[:, 0])),
@@ -96,37 +95,6 @@ def peak(dtype: tf.DType) -> float:
     convolution = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME"))
     flops = {product: 2 * 2048**3, convolution: 2 * 256 * 14 * 14 * 25 * 32 * 64}
     return max(count / min(seconds(call) for _ in range(20)) for call, count in flops.items())
-
-
-def table(rows: list[dict]) -> str:
-    """Markdown: a line a setting, then how the time grows."""
-    header = (
-        *("objective", "schedule", "precision", "batch", "ms a step", "images/s"),
-        *("relative to natural", "GFLOP/s", "of peak", "peak memory"),
-    )
-    lines = []
-    for row in rows:
-        if "sweep" in row["settings"]:
-            continue
-        preset, rate = row["preset"], row["flops"] / row["seconds"]
-        lines.append(
-            (
-                f"`{preset['objective']}`",
-                *(preset["schedule"], preset["precision"], str(preset["batch_size"])),
-                f"{1e3 * row['seconds']:.0f}",
-                f"{preset['batch_size'] / row['seconds']:.0f}",
-                f"{row['relative']:.1f}",
-                *(f"{rate / 1e9:.0f}", f"{rate / row['peak_flops']:.0%}"),
-                f"{row['memory_bytes'] / 2**30:.2f} GiB",
-            )
-        )
-    growth = []
-    for name, (counts, times) in sweeps(rows).items():
-        slope, start = np.polyfit(counts, times, 1)
-        power = np.polyfit(np.log(counts), np.log(times), 1)[0]
-        growth.append((name, f"{start:.3f} + {slope:.4f} n", f"{power:.2f}"))
-    growth_header = ("`ig_norm`, fast", "seconds = a + b n", "exponent of n")
-    return markdown.table(header, lines) + "\n\n" + markdown.table(growth_header, growth)
 
 
 def sweeps(rows: list[dict]) -> dict[str, tuple[list, list]]:
@@ -189,7 +157,7 @@ def main(argv):
         content = {"hardware": hardware(), "versions": versions(), "rows": rows}
         write_atomically(store, json.dumps(content, indent=1).encode())
     rows = [row for line in settings() for row in rows if row["settings"] == line]
-    text = table(rows)
+    text = f"{measurements.step_time(rows)}\n\n{measurements.growth(sweeps(rows))}"
     stem.with_suffix(".md").write_text(
         f"`python -m benchmarks.step_time --output={stem}`, {FLAGS.rounds} steps a line, on "
         f"{hardware()}.\n\n{text}\n"

@@ -21,10 +21,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.step_time import measure as measure_step
 from benchmarks.timing import timed
-from rar_tf import datasets, evaluation, markdown
+from rar_tf import datasets, evaluation
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.presets import resolve
+from rar_tf.reporting import measurements
 from rar_tf.reporting.tables import PUBLISHED
 from rar_tf.runs import Workdir, train
 from rar_tf.runs.callbacks import read_metrics
@@ -40,7 +41,6 @@ flags.DEFINE_bool("table", False, "Only print the table.")
 
 _DATASET = "fashion_mnist"
 _CHUNK = {"nodes_per_pass": 10}  # all fifty nodes at once do not fit
-_ACCURACIES = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
 
 
 def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> None:
@@ -68,7 +68,7 @@ def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> N
         "objective": name,
         "seed": seed,
         "minutes": minutes,
-        "preset": dataclasses.asdict(preset),
+        "preset": preset.to_flat(),
         **json.loads(trained.read_text()),
         "validation": read_metrics(folder / "run" / "metrics.csv"),
         "report": dataclasses.asdict(report),
@@ -80,39 +80,6 @@ def rows(root: pathlib.Path) -> list[dict]:
     """The rows so far, by objective and seed."""
     paths = [root / f"{name}-{seed}.json" for name in FLAGS.objectives for seed in FLAGS.seeds]
     return [json.loads(path.read_text()) for path in paths if path.exists()]
-
-
-def numbers(row: dict) -> list[float]:
-    """Minutes, the paper's time over them, NA, AA, AA of the strong PGD (%), IN (%), CO."""
-    report = row["report"]
-    accuracies = [report[name]["value"] for name in _ACCURACIES]
-    percents = [*accuracies, report["metrics"]["top_k"]["mean"]]
-    kendall = report["metrics"]["kendall"]["mean"]
-    step = row["paper_step"]
-    paper = step["preset"]["max_steps"] * step["seconds"] / 60 if step else np.nan
-    return [row["minutes"], paper / row["minutes"], *(100 * value for value in percents), kendall]
-
-
-def table(found: list[dict]) -> str:
-    """Markdown: a line an objective, mean and spread (max - min) over the seeds."""
-    names = ["objective", "seeds", "machine", "minutes", "paper's schedule: times as long"]
-    names += ["NA", "AA", "AA strong", "IN", "CO", "published NA", "AA", "IN", "CO"]
-    lines = []
-    for name in FLAGS.objectives:
-        of = [row for row in found if row["objective"] == name]
-        if not of:
-            lines.append((f"`{name}`", *[""] * (len(names) - 1)))
-            continue
-        values = np.array([numbers(row) for row in of])
-        machines = " and ".join(sorted({row["machine"]["processor"] for row in of}))
-        digits = (1, 0, 2, 2, 2, 2, 4)
-        cells = [
-            "" if np.isnan(mean) else f"{mean:,.{d}f} ({spread:,.{d}f})"
-            for mean, spread, d in zip(values.mean(0), np.ptp(values, 0), digits, strict=True)
-        ]
-        cells = [f"`{name}`", str(len(of)), machines, *cells, *PUBLISHED["rar", _DATASET, name]]
-        lines.append(cells)
-    return markdown.table(names, lines)
 
 
 def draw(found: list[dict], path: pathlib.Path) -> None:
@@ -151,7 +118,7 @@ def main(argv):
                 if not (root / f"{name}-{seed}.json").exists():
                     run(name, seed, data, root)
     found = rows(root)
-    text = table(found)
+    text = measurements.time_to_quality(found, FLAGS.objectives)
     print(text)
     if FLAGS.table:
         return

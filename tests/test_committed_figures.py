@@ -1,58 +1,58 @@
-"""The tables of the README are those that its commands print from the rows in benchmarks/."""
+"""The tables of the pages are rendered from results/, and the results agree with themselves."""
 
 import dataclasses
 import json
-import subprocess
-import sys
+import re
 
 import numpy as np
 import pytest
 
 from rar_tf.evaluation import protocol
 from rar_tf.evaluation.report import interval
-from rar_tf.reporting.tables import find_results, markdown
-from tests.support.doc_blocks import ROOT
+from rar_tf.reporting.blocks import render, stale_pages, without_blocks
+from rar_tf.reporting.tables import find_results
+from scripts.make_results import PAGES
+from tests.support.doc_blocks import GENERATED, ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-FOLDER = next(
-    folder
-    for folder in (ROOT / "results/evaluation", ROOT / "benchmarks/evaluation")
-    if folder.is_dir()
-)
-RESULTS = find_results(str(FOLDER / "*/*/report.json"))
+RESULTS = find_results(str(ROOT / "results/evaluation/*/*/report.json"))
+_FIGURE = re.compile(r"[-+~.,:()\[\]%\d\s*]*\d[-+~.,:()\[\]%\d\s*x]*")
 
 
-def lines_of(table):
-    return [line for line in table.splitlines() if line.startswith("|")]
+def test_no_block_of_a_page_is_stale():
+    stale = [page.name for page in stale_pages(PAGES, ROOT / "results")]
+    assert not stale, "run `make results`"
 
 
-def shown(name):
-    """The table between the README's two marks of that name."""
-    return lines_of(README.split(f"<!-- {name}:start -->")[1].split(f"<!-- {name}:end -->")[0])
+def rows_of_figures(text):
+    """Lines of tables with two or more cells that hold a figure and no word."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [
+        line
+        for line, row in zip(lines, cells, strict=True)
+        if sum(bool(_FIGURE.fullmatch(cell)) for cell in row) > 1
+    ]
 
 
-@pytest.mark.parametrize("name, paper", [("evaluation", "rar"), ("evaluation_far", "far")])
-def test_the_evaluations(name, paper):
-    results = [result for result in RESULTS if result.setting[0] == paper]
-    assert shown(name) == lines_of(markdown(results))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_table_of_figures_is_outside_a_block(page):
+    if page.name not in GENERATED:
+        assert not rows_of_figures(without_blocks(page.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize(
-    "name, command",
-    [
-        ("economy", ["benchmarks.ifia_economy"]),
-        ("time_to_quality", ["benchmarks.time_to_quality", "--root=benchmarks/time_to_quality"]),
-    ],
-)
-def test_the_tables_of_benchmarks(name, command):
-    done = subprocess.run(
-        [sys.executable, "-m", *command, "--table"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert shown(name) == lines_of(done.stdout)
+def test_rows_of_figures_are_recognized():
+    assert rows_of_figures("| a | 1.0 | 0.5 [0.4, 0.6] |\n") == ["| a | 1.0 | 0.5 [0.4, 0.6] |"]
+    assert not rows_of_figures("| `natural` | l(x) | 1 |\n| a | 28x28x1, 55,000 | 11 MiB |\n")
+
+
+@pytest.mark.parametrize("file, name", [("ablation.md", "ablation")])
+def test_a_table_file_is_of_its_rows(file, name):
+    text = (ROOT / "results" / file).read_text(encoding="utf-8")
+    assert render(name, ROOT / "results") in re.sub(r"\|(---\|)+", _separator, text)
+
+
+def _separator(match):
+    return "|" + " --- |" * match[0].count("---")
 
 
 def name_of(result):

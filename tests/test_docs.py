@@ -1,5 +1,6 @@
 """README and docs/ show what works: every command's flags parse, every block is run or marked."""
 
+import ast
 import contextlib
 import importlib
 import pathlib
@@ -24,11 +25,11 @@ COMMANDS = sorted(
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-OURS = ("train", "eval", "benchmarks", "examples", "scripts", "cli")
+OURS = ("train", "eval", "benchmarks", "examples", "scripts", "rar_tf.cli")
 
 
 def is_ours(module):
-    return module.split(".")[0] in OURS
+    return any(module == name or module.startswith(f"{name}.") for name in OURS)
 
 
 @contextlib.contextmanager
@@ -154,3 +155,38 @@ def links(page: pathlib.Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     assert not [target for target in links(page) if not (page.parent / target).exists()]
+
+
+def docstrings():
+    """Docstrings of everything in rar_tf."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for path in sorted((ROOT / "rar_tf").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+                yield text
+
+
+def cited_sources(text):
+    """Keys, and names with a year, that stand in brackets: {"STY17", "Smilkov 2017"}."""
+    cited = set()
+    for inside in re.findall(r"\[([^\[\]]*)\]", text):
+        for part in re.split(r"[;,] ", " ".join(inside.split())):
+            key = re.match(r"([A-Z]{2,4}\d{2}|RAR|FAR|ALIGN)\b", part)
+            cited |= {key[1]} if key else set()
+        name, year = re.match(r"[A-Z][a-z]+", inside), re.search(r"\b(?:19|20)\d\d\b", inside)
+        cited |= {f"{name[0]} {year[0]}"} if name and year else set()
+    return cited
+
+
+def test_every_source_cited_in_a_docstring_is_in_the_references():
+    lines = (ROOT / "docs" / "references.md").read_text(encoding="utf-8").splitlines()
+    known = [line.split("|")[1] for line in lines if line.startswith("| [")]
+    cited = set().union(*map(cited_sources, docstrings()))
+    assert {"RAR", "FAR", "STY17", "DL92", "Smilkov 2017"} <= cited
+    for source in cited:
+        assert any(all(word in key for word in source.split()) for key in known), source
+
+
+def test_sources_in_brackets_are_recognized():
+    text = "[RAR Prop. 2; DL92, RD18 at q = 2] [B, H] [0, 1] [Ab et al.\n2017, 3]"
+    assert cited_sources(text) == {"RAR", "DL92", "RD18", "Ab 2017"}

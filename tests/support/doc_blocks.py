@@ -6,7 +6,8 @@ import re
 import shlex
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "STYLE.md", "results/README.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
 GENERATED = {"api.md"}
 # A comment before a block says why nobody runs it, or which test does.
 _MARK = re.compile(r"<!-- (not run here|run by)[:;]? ?(.*?) ?-->")

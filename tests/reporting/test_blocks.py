@@ -1,0 +1,98 @@
+"""Marked blocks of pages: rendered from data files, found stale, rewritten."""
+
+import json
+
+import pytest
+
+from rar_tf.reporting.blocks import (
+    TABLES,
+    render,
+    rewrite,
+    rewrite_pages,
+    stale_pages,
+    without_blocks,
+)
+
+PAGE = "Text.\n\n<!-- results:speed -->\nold\n<!-- /results -->\n\nMore.\n"
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "speed.csv").write_text('name,figure,figure\n`a`,"1,000",.5\n')
+    return tmp_path
+
+
+def test_a_csv_file_is_shown_as_it_stands(results):
+    assert render("speed", results).splitlines() == [
+        "| name | figure | figure |", "| --- | --- | --- |", "| `a` | 1,000 | .5 |"
+    ]  # fmt: skip
+
+
+def test_only_blocks_are_rewritten(results):
+    text = rewrite(PAGE, results)
+    assert text.startswith("Text.\n\n<!-- results:speed -->\n| name |")
+    assert text.endswith("| .5 |\n<!-- /results -->\n\nMore.\n")
+    assert rewrite(text, results) == text
+    assert without_blocks(PAGE) == "Text.\n\n\n\nMore.\n"
+
+
+def test_stale_pages_are_found_and_rewritten_once(results):
+    page, plain = results / "page.md", results / "plain.md"
+    page.write_text(PAGE)
+    plain.write_text("Text.\n")
+    assert stale_pages([page, plain], results) == [page]
+    assert page.read_text() == PAGE
+    assert rewrite_pages([page, plain], results) == [page]
+    assert not stale_pages([page, plain], results)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("<!-- results:speed -->\n", "must be followed by a line .* Received: 1 and 0"),
+        ("<!-- results:speed -->\n" * 2 + "<!-- /results -->\n", "Received: 2 and 1"),
+        (PAGE.replace("speed", "other"), "must name a table .* Received: other"),
+    ],
+)
+def test_a_block_that_cannot_be_rendered_is_an_error(results, text, message):
+    with pytest.raises(ValueError, match=message):
+        rewrite(text, results)
+
+
+def test_an_empty_csv_file_is_an_error(results):
+    (results / "speed.csv").write_text("")
+    with pytest.raises(ValueError, match="must have a header. Received: an empty file"):
+        render("speed", results)
+
+
+def test_the_economy_is_of_paired_differences(results):
+    lines = ["model,index,attack,batch_size,top_k,kendall,spearman,seconds"]
+    for index, difference in enumerate((0.1, 0.2, 0.3)):
+        lines.append(f"m,{index},original,1,0.5,0.5,0.5,1")
+        lines.append(f"m,{index},default,1,{0.5 - difference},0.5,0.5,1")
+    (results / "ifia_economy.csv").write_text("\n".join(lines) + "\n")
+    cells = TABLES["economy"](results).splitlines()[2].split(" | ")
+    # Student's t with 2 degrees of freedom: -20 + 2.92 * 10 / sqrt(3)
+    assert cells[:5] == ["| m", "3", "30.00", "50.00", "-20.00 (-3.14)"]
+
+
+def test_the_summary_is_of_means_over_seeds(results):
+    (results / "time_to_quality").mkdir()
+    for objective in ("madry", "ig_norm", "ig_sum_norm"):
+        for seed in (0, 1):
+            accuracy = {"value": 0.5 + 0.1 * seed}
+            names = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
+            metrics = {"top_k": {"mean": 0.7}, "kendall": {"mean": 0.6}}
+            row = {
+                "objective": objective,
+                "minutes": 10 + 2 * seed,
+                "machine": {"processor": "P"},
+                "paper_step": {"preset": {"max_steps": 60}, "seconds": 11.0},
+                "report": {"metrics": metrics} | dict.fromkeys(names, accuracy),
+            }
+            path = results / "time_to_quality" / f"{objective}-{seed}.json"
+            path.write_text(json.dumps(row))
+    line = TABLES["summary"](results).splitlines()[2]
+    assert line.startswith("| `madry` | 11 | 55.00 | 55.00 | 70.00 | 0.6000 | 85.73 |")
+    line = TABLES["time_to_quality"](results).splitlines()[2]
+    assert line.startswith("| `madry` | 2 | P | 11.0 (2.0) | 1 (0) | 55.00 (10.00) |")
