@@ -48,8 +48,8 @@ def test_a_reader_that_does_harm_is_seen(tmp_path):
     script.write_text(
         "import json, os, pathlib, signal, time, sys\n"
         "from absl import flags\n"
-        "from tests import fuzz\n"
-        "from tests import hostile\n"
+        "from tests.support import fuzz\n"
+        "from tests.support import hostile\n"
         "harm = {\n"
         "  'dies': lambda path: os.kill(os.getpid(), signal.SIGSEGV),\n"
         "  'hangs': lambda path: time.sleep(60),\n"

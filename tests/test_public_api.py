@@ -39,7 +39,7 @@ def test_fields_and_arguments_are_read_from_the_sources():
     assert found["rar_tf.objective.natural"] == "natural() -> Objective"
     assert found["rar_tf.attack.LpBall"].splitlines()[1].strip() == "norm: str | int = 'inf'"
     assert found["rar_tf.runs.Workdir.model"] == "property model -> pathlib.Path"
-    assert "rar_tf.attack.maximize" not in found
+    assert "rar_tf.attack.threats" not in found
 
 
 def test_version_is_semantic():

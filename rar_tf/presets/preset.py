@@ -115,15 +115,15 @@ class Preset:
         return type(self).from_flat(self.to_flat() | values)
 
 
-def shared_settings() -> frozenset[str]:
+def shared_settings() -> tuple[str, ...]:
     """Names of the settings of all registered objectives: each is a flag and a name on disk."""
-    return frozenset(name for objective in OBJECTIVES for name in settings(objective))
+    return tuple(dict.fromkeys(n for objective in OBJECTIVES for n in settings(objective)))
 
 
 def setting_names() -> tuple[str, ...]:
     """Names that a preset's settings have on disk and as flags."""
     names = [*_OWN_NAMES, *(name for part in PARTS for name in flat_fields(part))]
-    return tuple(dict.fromkeys([*names, *sorted(shared_settings()), "options"]))
+    return tuple(dict.fromkeys([*names, *shared_settings(), "options"]))
 
 
 def check_setting(name: str) -> None:
