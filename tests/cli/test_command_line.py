@@ -1,29 +1,20 @@
 """What every command has in common: help by topic, one-line errors, statuses, the closing line."""
 
-import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 from absl import flags
 
 from rar_tf.cli import usage
 from rar_tf.cli.command import numbers
+from tests.support import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def program(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return commands.run_fresh("-m", *arguments, env=environment)
 
 
 def test_help_is_by_topic_and_complete_and_no_failure():

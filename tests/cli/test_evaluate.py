@@ -2,12 +2,10 @@
 
 import html
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from rar_tf import datasets
 from rar_tf.attribution import Explainer
 from rar_tf.evaluation import evaluate, protocol
 from rar_tf.serving import zoo
+from tests.support import commands
 from tests.support.tiny_evaluation import SHAPE, own_data, own_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -63,14 +62,7 @@ document.getElementById("frame").addEventListener("load", (event) => {
 
 
 def program(module, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return commands.run(module, *flags)
 
 
 @pytest.fixture(scope="module")

@@ -1,28 +1,19 @@
 """`python -m train.export`, as a person runs it."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
 
+from tests.support import commands
 from tests.support import tiny_classifier as tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "train.export", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def command(*flags):
+    return commands.run("train.export", *flags)
 
 
 def test_it_exports_what_the_flags_say(tmp_path):

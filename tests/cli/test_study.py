@@ -2,10 +2,7 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from rar_tf.evaluation.report import Accuracy
 from rar_tf.presets import natural_start, resolve, studies
 from rar_tf.reporting import study as study_page
 from tests.reporting.test_tables import report
+from tests.support import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Within the second line's training, after two natural steps and two of the first line.
@@ -117,14 +115,7 @@ def test_figures_are_drawn_of_what_there_is(name, tmp_path):
 
 
 def command(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return commands.run_fresh(*arguments, cwd=cwd)
 
 
 def test_a_study_stopped_by_its_budget_goes_on(tmp_path):

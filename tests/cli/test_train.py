@@ -2,16 +2,14 @@
 
 import csv
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
 from rar_tf.presets import setting_names
+from tests.support import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
@@ -26,14 +24,7 @@ SMALL = (
 
 
 def main(*flags, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "train.main", *flags],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return commands.run("train.main", *flags, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

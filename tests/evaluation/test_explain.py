@@ -2,11 +2,8 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from rar_tf.datasets import read_image
 from rar_tf.evaluation import explain
 from rar_tf.reporting import explanation_figure
 from rar_tf.reporting.explanation_figure import top_k_changes
+from tests.support import commands
 from tests.support.oracles import slow_map
 from tests.support.tiny_evaluation import own_data, own_model, quick_protocol
 
@@ -107,14 +105,7 @@ def test_errors(model):
 
 
 def command(cwd, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", "eval.explain", *flags],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return commands.run("eval.explain", *flags, cwd=cwd)
 
 
 def test_command_on_a_file_and_on_a_number(model, tmp_path):

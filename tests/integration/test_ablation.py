@@ -1,16 +1,14 @@
 """benchmarks.ablation: validation images alone, rows that stay, a table and a picture."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from rar_tf.cli.settings import settings
 from rar_tf.presets import resolve
+from tests.support import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "madry,architecture=small_cnn,init_from=scratch,batch_size=16,max_steps=40"
@@ -41,17 +39,13 @@ def test_rows_are_of_validation_images_and_stay(tmp_path):
         arrays[f"{name}_images"] = images.astype("uint8")
         arrays[f"{name}_labels"] = 1 - labels if name == "test" else labels
     np.savez(tmp_path / "mine.npz", **arrays)
-    command = [sys.executable, "-m", "benchmarks.ablation", f"--dataset=npz:{tmp_path}/mine.npz"]
-    command += ["--root=runs", "--output=table", "--num_examples=4"]
+    flags = [f"--dataset=npz:{tmp_path}/mine.npz", "--root=runs", "--output=table"]
+    flags.append("--num_examples=4")
 
     def rows(*models):
-        subprocess.run(
-            [*command, *(f"--model={model}" for model in models)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            check=True,
-            timeout=300,
-        )
+        models = [f"--model={model}" for model in models]
+        done = commands.run("benchmarks.ablation", *flags, *models, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
         return json.loads((tmp_path / "table.json").read_text())["rows"]
 
     (first,) = rows(MODEL)

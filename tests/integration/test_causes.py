@@ -1,25 +1,17 @@
 """benchmarks.causes on a network in which the causes are known."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 
+from tests.support import commands
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def causes(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.causes", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def causes(*flags, cwd):
+    return commands.run("benchmarks.causes", *flags, cwd=cwd)
 
 
 def test_one_nonlinear_layer_is_all_of_the_gradients_change(tmp_path):
