@@ -2,7 +2,7 @@
 
 Literal settings by flat name, merged in this order, the later winning: base, architecture, data
 set, objective, objective on an architecture, objective on a data set. Each value was chosen on
-validation images: docs/choosing.md.
+validation images: docs/experiments.md.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ from rar_tf.serving import export
 from tests.support import oracles
 from tests.support.tiny_evaluation import own_data, own_model
 
-README = (pathlib.Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (pathlib.Path(__file__).parents[2] / "docs/getting_started.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_gate_from_files(tmp_path, capsys):
     assert "error: npz:PATH must name a file" in capsys.readouterr().err
 
 
-def test_the_readme_asks_its_export(tmp_path, monkeypatch, capsys):
+def test_the_page_asks_its_export(tmp_path, monkeypatch, capsys):
     """The photo is light: the network, which sums its pixels up, says class 1."""
     image = keras.Input((64, 64, 3))
     total = keras.layers.Dense(2, kernel_initializer="ones")(keras.layers.Flatten()(image))
@@ -99,6 +99,6 @@ def test_the_readme_asks_its_export(tmp_path, monkeypatch, capsys):
     export(keras.Model(image, logits), tmp_path / "served/photos/1", explainer=Explainer(steps=1))
     Image.new("RGB", (90, 70), (200, 200, 200)).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    code = README.split("test_the_readme_asks_its_export -->\n```python\n")[1].split("```\n")[0]
+    code = PAGE.split("test_the_page_asks_its_export -->\n```python\n")[1].split("```\n")[0]
     exec(code, {})
     assert capsys.readouterr().out == "[1] (1, 64, 64)\n"
