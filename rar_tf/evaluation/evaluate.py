@@ -75,12 +75,10 @@ def evaluate(
       ValueError: a model, data, names or numbers that do not fit; or an output folder that
         holds another evaluation.
     """
-    for name, value in (("batch_size", batch_size), ("nodes_per_pass", nodes_per_pass)):
-        if value is not None:
-            check_count(name, value)
+    check_count("batch_size", batch_size)
+    check_count("nodes_per_pass", 1 if nodes_per_pass is None else nodes_per_pass)
     attacked_set = EvaluationSet(dataset, split=split, num_examples=num_examples)
-    if isinstance(protocol, str):
-        protocol = named_protocol(protocol, attacked_set.name, attacked_set.image_shape)
+    protocol = _as_protocol(protocol, attacked_set)
     attack = _as_attack(attack, protocol)
     network, outputs = logits_of(classifier, attacked_set, outputs)
     model = _describe_model(classifier, outputs, model_info)
@@ -102,21 +100,14 @@ def evaluate(
     ):
         folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
         rows += new_rows
-    accuracy_set = None
-    if accuracy_examples != 0:
-        accuracy_set = EvaluationSet(dataset, split=split, num_examples=accuracy_examples)
-    repeated = _duplicates(dataset, split, accuracy_set)
     strong_set = attacked_set if strong_pgd else None
-    accuracies: dict[str, Any] = folder.accuracies(
-        {"accuracy_examples": accuracy_examples, "strong_pgd": strong_pgd}
-        | ({"duplicates": repeated} if repeated else {}),
-        lambda: _accuracies(network, accuracy_set, strong_set, protocol, seed, repeated),
+    accuracies = _kept_accuracies(
+        folder, network, (dataset, split, accuracy_examples), strong_set, protocol, seed
     )
     report = Report(
         **described,
         batch_size=batch_size,
         nodes_per_pass=nodes_per_pass,
-        duplicates=repeated,
         **accuracies,
         **reports.summarize(rows, misclassified=int((~is_correct).sum())),
         hardware=environment.hardware(),
@@ -124,6 +115,12 @@ def evaluate(
     )
     folder.finish(report)
     return report
+
+
+def _as_protocol(protocol: str | Protocol, evaluation_set: EvaluationSet) -> Protocol:
+    if isinstance(protocol, Protocol):
+        return protocol
+    return named_protocol(protocol, evaluation_set.name, evaluation_set.image_shape)
 
 
 def _as_attack(attack: str | MapAttack | Sequence[Ifia], protocol: Protocol) -> MapAttack:
@@ -146,6 +143,41 @@ def _duplicates(
     if repeated is None:
         return None
     return [int(i) for i in repeated if i < len(accuracy_set)] or None
+
+
+def _kept_accuracies(
+    folder: OutputFolder,
+    network: keras.Model,
+    images: tuple[ImageData | Examples | tuple[np.ndarray, np.ndarray], str, int | None],
+    strong_set: EvaluationSet | None,
+    protocol: Protocol,
+    seed: int,
+) -> dict[str, Any]:
+    """Fields of the report on accuracy, from the folder where an earlier run has written them.
+
+    Args:
+      folder: the output folder.
+      network: images -> logits.
+      images: (data set, split, number of images; None for all, 0 for none) of natural and PGD
+        accuracy.
+      strong_set: images of the strong PGD; None to skip it.
+      protocol: what is measured.
+      seed: seed of random starts.
+    """
+    dataset, split, count = images
+    accuracy_set = None
+    if count != 0:
+        accuracy_set = EvaluationSet(dataset, split=split, num_examples=count)
+    repeated = _duplicates(dataset, split, accuracy_set)
+    settings: dict[str, Any] = {
+        "accuracy_examples": count,
+        "strong_pgd": strong_set is not None,
+    }
+    accuracies = folder.accuracies(
+        settings | ({"duplicates": repeated} if repeated else {}),
+        lambda: _accuracies(network, accuracy_set, strong_set, protocol, seed, repeated),
+    )
+    return {**accuracies, "duplicates": repeated}
 
 
 def _accuracies(
