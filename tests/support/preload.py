@@ -1,6 +1,8 @@
-"""Modules that the fork server of `tests.support.commands` imports once, before any command."""
+"""Modules that the fork server of `tests.support.commands` imports once, before any command.
 
-import rar_tf.cli.silence  # noqa: F401
+Nothing here may start TensorFlow's devices: their threads do not survive a fork.
+"""
+
 import rar_tf.evaluation
 import rar_tf.reporting
 import rar_tf.runs
