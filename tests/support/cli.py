@@ -10,7 +10,6 @@ import os
 import pathlib
 import runpy
 import sys
-import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
