@@ -1,4 +1,4 @@
-"""One worker of a small run: `python -m tests.support.tiny_worker ROOT`; prints the final weights' digest."""
+"""One worker of a small run: `tiny_worker ROOT`; prints a digest of the final weights."""
 
 import hashlib
 import pathlib
