@@ -1,29 +1,12 @@
 """Hostile files: every reader answers each with a result or one sentence, within bounds."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
 
-
-def fuzz(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "tests.support.fuzz", *flags],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=580,
-    )
-
-
-def assert_harmless(count, seed):
-    run = fuzz(f"--inputs={count}", f"--seed={seed}")
+def assert_harmless(cli, count, seed):
+    run = cli("tests.support.fuzz", f"--inputs={count}", f"--seed={seed}", timeout=580)
     assert run.returncode == 0, run.stdout + run.stderr
     rows = re.findall(r"^\| [\w.]+ \| (\d+) \| (\d+) \| (\d+) \| 0 \|", run.stdout, re.MULTILINE)
     assert sum(int(tried) for tried, *_ in rows) == count
@@ -33,16 +16,16 @@ def assert_harmless(count, seed):
     print(run.stdout)
 
 
-def test_hostile_files_are_loaded_or_refused_with_a_sentence():
-    assert_harmless(280, seed=0)
+def test_hostile_files_are_loaded_or_refused_with_a_sentence(cli):
+    assert_harmless(cli, 280, seed=0)
 
 
 @pytest.mark.slow
-def test_thousands_of_hostile_files_are_loaded_or_refused_with_a_sentence():
-    assert_harmless(4200, seed=1)
+def test_thousands_of_hostile_files_are_loaded_or_refused_with_a_sentence(cli):
+    assert_harmless(cli, 4200, seed=1)
 
 
-def test_a_reader_that_does_harm_is_seen(tmp_path):
+def test_a_reader_that_does_harm_is_seen(cli, tmp_path):
     """The watch itself: a reader that dies, hangs, writes, or raises what it should not."""
     script = tmp_path / "harm.py"
     script.write_text(
@@ -65,13 +48,7 @@ def test_a_reader_that_does_harm_is_seen(tmp_path):
         "for case, outcome, _ in fuzz.outcomes(cases, 1.0, 2.0):\n"
         "  print(case[0], outcome.verdict, outcome.said, sep='|')\n"
     )
-    run = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    run = cli("harm", cwd=tmp_path)
     found = {line.split("|")[0]: line.split("|")[1] for line in run.stdout.splitlines()}
     assert found == {
         "dies": "killed its process",

@@ -1,24 +1,20 @@
 """What every command has in common: help by topic, one-line errors, statuses, the closing line."""
 
-import pathlib
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from absl import flags
 
 from rar_tf.cli import usage
 from rar_tf.cli.command import numbers
-from tests.support import commands
-
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
-def program(*arguments, **environment):
-    return commands.run_fresh("-m", *arguments, env=environment)
-
-
-def test_help_is_by_topic_and_complete_and_no_failure():
-    done = program("train.main", "--help", COLUMNS="100")
+def test_help_is_by_topic_and_complete_and_no_failure(cli):
+    done = cli("train.main", "--help", env={"COLUMNS": "100"})
     assert done.returncode == 0 and done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= 100
     topics = re.findall(r"^(\w.*):$", done.stdout, re.MULTILINE)
@@ -39,15 +35,22 @@ def test_help_is_by_topic_and_complete_and_no_failure():
          "results must match the report.json of finished evaluations. Received: nowhere/*"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_status_1(arguments, message):
-    done = program(*arguments)
+def test_a_mistake_is_one_line_and_status_1(cli, arguments, message):
+    done = cli(*arguments)
     assert done.returncode == 1
     assert done.stderr == f"error: {message}\n" and done.stdout == ""
 
 
 def test_details_are_shown_when_asked_for():
-    """The traceback by -v=1, TensorFlow's own lines by its variable."""
-    done = program("eval.report", "--results=nowhere/*", "-v=1", TF_CPP_MIN_LOG_LEVEL="0")
+    """The traceback by -v=1, TensorFlow's own lines at its import by its variable."""
+    done = subprocess.run(
+        [sys.executable, "-m", "eval.report", "--results=nowhere/*", "-v=1"],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 1 and "Traceback" in done.stderr
     assert "absl::InitializeLog" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: results must match")

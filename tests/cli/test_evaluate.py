@@ -14,7 +14,6 @@ from rar_tf import datasets
 from rar_tf.attribution import Explainer
 from rar_tf.evaluation import evaluate, protocol
 from rar_tf.serving import zoo
-from tests.support import commands
 from tests.support.tiny_evaluation import SHAPE, own_data, own_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -61,12 +60,8 @@ document.getElementById("frame").addEventListener("load", (event) => {
 </script></body>"""
 
 
-def program(module, *flags):
-    return commands.run(module, *flags)
-
-
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(cli, tmp_path_factory):
     """Two models evaluated on the user's images, and the report made of them."""
     folder = tmp_path_factory.mktemp("site")
     mine, yours = own_model(), own_model()
@@ -82,7 +77,7 @@ def site(tmp_path_factory):
     )
     dataset = f"npz:{folder}/mine.npz"
     flags = [f"--model={folder}/mine.keras", f"--dataset={dataset}", *FLAGS]
-    done = program("eval.main", *flags, f"--output={folder}/results/mine")
+    done = cli("eval.main", *flags, f"--output={folder}/results/mine")
     evaluate(
         yours,
         datasets.load(dataset),
@@ -93,7 +88,7 @@ def site(tmp_path_factory):
         output=folder / "results" / "yours",
         model_info={"file": "yours.keras"},
     )
-    page = program("eval.report", f"--results={folder}/results/*", f"--output={folder}/page")
+    page = cli("eval.report", f"--results={folder}/results/*", f"--output={folder}/page")
     return folder, done, page
 
 
@@ -110,15 +105,15 @@ def test_evaluation_from_the_command_line(site):
     assert len(rows) == 1 + counts["attacked"]
 
 
-def test_errors_are_one_sentence_and_status_1(site):
+def test_errors_are_one_sentence_and_status_1(cli, site):
     folder, _, _ = site
     (folder / "cut.keras").write_bytes((folder / "mine.keras").read_bytes()[:500])
-    result = program("eval.main", f"--model={folder}/cut.keras", f"--dataset=npz:{folder}/mine.npz")
+    result = cli("eval.main", f"--model={folder}/cut.keras", f"--dataset=npz:{folder}/mine.npz")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert re.search(r"^error: model must be a complete .keras file", result.stderr, re.MULTILINE)
 
 
-def test_an_entry_of_the_zoo_is_measured_by_its_name(tmp_path):
+def test_an_entry_of_the_zoo_is_measured_by_its_name(cli, tmp_path):
     images = np.random.default_rng(0).random((8, 28, 28, 1), dtype=np.float32)
     labels = np.argmax(zoo.load("fashion_mnist/madry")(images), -1)
     labels[:2] = (labels[:2] + 1) % 10
@@ -131,7 +126,7 @@ def test_an_entry_of_the_zoo_is_measured_by_its_name(tmp_path):
         test_labels=labels,
     )
     flags = [f"--dataset=npz:{tmp_path}/mine.npz", *FLAGS, "--nostrong_pgd"]
-    done = program("eval.main", "--zoo=fashion_mnist/madry", *flags, f"--output={tmp_path}/out")
+    done = cli("eval.main", "--zoo=fashion_mnist/madry", *flags, f"--output={tmp_path}/out")
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["natural_accuracy"]["value"] == 6 / 8
@@ -141,7 +136,7 @@ def test_an_entry_of_the_zoo_is_measured_by_its_name(tmp_path):
         ("--zoo=fashion_mnist/madri", "name must be one of fashion_mnist/aat, "),
         ("--model=a.keras", "one of --workdir, --model and --zoo must be given. Received: --model"),
     ):
-        again = program("eval.main", "--zoo=fashion_mnist/madry", more, *flags)
+        again = cli("eval.main", "--zoo=fashion_mnist/madry", more, *flags)
         assert again.returncode == 1 and f"error: {told}" in again.stderr
 
 

@@ -1,24 +1,17 @@
 """`python -m train.export`, as a person runs it."""
 
 import json
-import pathlib
 
 import pytest
 import tensorflow as tf
 
-from tests.support import commands
 from tests.support import tiny_classifier as tiny
 
-ROOT = pathlib.Path(__file__).parents[2]
 
-
-def command(*flags):
-    return commands.run("train.export", *flags)
-
-
-def test_it_exports_what_the_flags_say(tmp_path):
+def test_it_exports_what_the_flags_say(cli, tmp_path):
     tiny.classifier().save(tmp_path / "model.keras")
-    done = command(
+    done = cli(
+        "train.export",
         f"--model={tmp_path}/model.keras",
         f"--output={tmp_path}/served/1",
         "--steps=3",
@@ -42,7 +35,7 @@ def test_it_exports_what_the_flags_say(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_mistake_is_one_line_and_status_1(tmp_path):
-    done = command(f"--model={tmp_path}/none.keras", f"--output={tmp_path}/1")
+def test_a_mistake_is_one_line_and_status_1(cli, tmp_path):
+    done = cli("train.export", f"--model={tmp_path}/none.keras", f"--output={tmp_path}/1")
     assert done.returncode == 1 and not (tmp_path / "1").exists()
     assert done.stderr.splitlines()[-1].startswith("error: model must be a .keras file")

@@ -11,7 +11,6 @@ from rar_tf.evaluation.report import Accuracy
 from rar_tf.presets import natural_start, resolve, studies
 from rar_tf.reporting import study as study_page
 from tests.reporting.test_tables import report
-from tests.support import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Within the second line's training, after two natural steps and two of the first line.
@@ -114,15 +113,12 @@ def test_figures_are_drawn_of_what_there_is(name, tmp_path):
         study_page.figure(name, {})
 
 
-def command(*arguments, cwd):
-    return commands.run_fresh(*arguments, cwd=cwd)
-
-
-def test_a_study_stopped_by_its_budget_goes_on(tmp_path):
+def test_a_study_stopped_by_its_budget_goes_on(cli, tmp_path):
+    (tmp_path / "stopped.py").write_text(STOPPED)
     random, labels = np.random.default_rng(0), np.arange(240) % 3
     images = random.integers(0, 60, (240, 8, 8, 1)) + 90 * labels[:, None, None, None]
     np.savez(tmp_path / "mine.npz", images=images.astype("uint8"), labels=labels)
-    stopped = command("-c", STOPPED, *FLAGS, "--budget_minutes=60", cwd=tmp_path)
+    stopped = cli("stopped", *FLAGS, "--budget_minutes=60", cwd=tmp_path)
     assert stopped.returncode == 0, stopped.stderr[-2000:]
     assert "the budget is spent; the same command goes on" in stopped.stderr
     assert "13 of 14 lines are missing" in stopped.stdout
@@ -130,7 +126,7 @@ def test_a_study_stopped_by_its_budget_goes_on(tmp_path):
     (natural,) = models.glob("natural-*/model.keras")
     assert len([*models.glob("aat-*")]) == 2 and len([*models.glob("aat-*/model.keras")]) == 1
     before = natural.stat().st_mtime_ns
-    resumed = command("-m", "eval.study", *FLAGS, cwd=tmp_path)
+    resumed = cli("eval.study", *FLAGS, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     assert "aat: resuming at step 1" in resumed.stderr
     assert "12 of 14 lines are missing" in resumed.stdout
@@ -140,6 +136,6 @@ def test_a_study_stopped_by_its_budget_goes_on(tmp_path):
     accuracy = f"{100 * Accuracy(**first['natural_accuracy']).value:.2f}"
     assert f"| aat | 0 | {accuracy} |" in (tmp_path / "out/table.md").read_text()
     assert (tmp_path / "out/figure.png").stat().st_size > 10_000
-    other = command("-m", "eval.study", *FLAGS, "--seed=1", cwd=tmp_path)
+    other = cli("eval.study", *FLAGS, "--seed=1", cwd=tmp_path)
     assert other.returncode == 1
     assert "aat-0 has another preset, seed" in other.stderr and "Traceback" not in other.stderr

@@ -1,6 +1,7 @@
 """`python -m train.main` as a person runs it, on a tiny data set of their own."""
 
 import csv
+import functools
 import json
 import pathlib
 
@@ -9,9 +10,7 @@ import numpy as np
 import pytest
 
 from rar_tf.presets import setting_names
-from tests.support import commands
 
-ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
     "--architecture=small_cnn",
     "--init_from=scratch",
@@ -23,8 +22,9 @@ SMALL = (
 )
 
 
-def main(*flags, cwd):
-    return commands.run("train.main", *flags, cwd=cwd)
+@pytest.fixture(scope="module")
+def main(cli):
+    return functools.partial(cli, "train.main")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def dataset(tmp_path_factory):
     return f"--dataset=npz:{path}"
 
 
-def test_a_run_leaves_what_the_readme_promises_and_can_be_repeated(dataset, tmp_path):
+def test_a_run_leaves_what_the_readme_promises_and_can_be_repeated(main, dataset, tmp_path):
     flags = (dataset, "--objective=ig_norm", "--workdir=run", *SMALL)
     run = main(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
@@ -59,7 +59,7 @@ def test_a_run_leaves_what_the_readme_promises_and_can_be_repeated(dataset, tmp_
     assert "weight: 1.0 -> 0.5" in other.stderr and "Traceback" not in other.stderr
 
 
-def test_dry_run_estimates_and_writes_nothing(dataset, tmp_path):
+def test_dry_run_estimates_and_writes_nothing(main, dataset, tmp_path):
     run = main(dataset, "--objective=madry", "--dry_run", *SMALL[:5], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "s a step" in run.stdout and "GiB peak memory" in run.stdout
@@ -79,14 +79,14 @@ def test_dry_run_estimates_and_writes_nothing(dataset, tmp_path):
         (("stray",), "expected flags only"),
     ],
 )
-def test_errors_are_one_sentence_and_exit_non_zero(dataset, tmp_path, flags, message):
+def test_errors_are_one_sentence_and_exit_non_zero(main, dataset, tmp_path, flags, message):
     run = main(dataset, *SMALL, "--workdir=run", *flags, cwd=tmp_path)
     assert run.returncode != 0
     assert message in run.stderr + run.stdout
     assert "Traceback" not in run.stderr
 
 
-def test_help_reads_well(tmp_path):
+def test_help_reads_well(main, tmp_path):
     run = main("--help", cwd=tmp_path)
     assert run.stdout.startswith("Trains an attribution-robust classifier.")
     settings = [

@@ -1,6 +1,7 @@
 """One image explained and attacked: figures against the maps themselves, and the command."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -14,7 +15,6 @@ from rar_tf.datasets import read_image
 from rar_tf.evaluation import explain
 from rar_tf.reporting import explanation_figure
 from rar_tf.reporting.explanation_figure import top_k_changes
-from tests.support import commands
 from tests.support.oracles import slow_map
 from tests.support.tiny_evaluation import own_data, own_model, quick_protocol
 
@@ -104,18 +104,15 @@ def test_errors(model):
         read_image(ROOT / "docs" / "serving_answer.png", (4, 4, 2))
 
 
-def command(cwd, *flags):
-    return commands.run("eval.explain", *flags, cwd=cwd)
-
-
-def test_command_on_a_file_and_on_a_number(model, tmp_path):
+def test_command_on_a_file_and_on_a_number(cli, model, tmp_path):
+    command = functools.partial(cli, "eval.explain", cwd=tmp_path)
     images, labels = own_data(model, 12)
     model.save(tmp_path / "mine.keras")
     Image.fromarray(images[0]).resize((60, 40), Image.Resampling.NEAREST).save(
         tmp_path / "photo.png"
     )
     quick = ("--model=mine.keras", "--ig_steps=2", "--k=40", "--attack=original", "--epsilon=0.02")
-    done = command(tmp_path, *quick, "--image=photo.png", "--protocol=far", "--quiet")
+    done = command(*quick, "--image=photo.png", "--protocol=far", "--quiet")
     assert done.returncode == 0, done.stderr[-2000:]
     kept = re.search(r"^class (\d) [\d.]+% \(attacked [\d.]+%\): (\d+) of the 40 top pixels kept, "
                      r"Kendall 0\.\d{4}, .*; picture: explanation\.png; next: python -m eval\.main",
@@ -129,8 +126,8 @@ def test_command_on_a_file_and_on_a_number(model, tmp_path):
     names = np.array(["ant", "bee", "cat"])
     np.savez(tmp_path / "b.npz", images=images, labels=np.arange(12) % 3, class_names=names)
     (tmp_path / "preset.json").write_text(json.dumps(preset))
-    named = command(tmp_path, *quick, "--image=photo.png", "--quiet")
+    named = command(*quick, "--image=photo.png", "--quiet")
     assert named.returncode == 0 and named.stdout.startswith(f"{names[int(kept[1])]} ")
-    missing = command(tmp_path, *quick, "--dataset=npz:a.npz", "--image=99")
+    missing = command(*quick, "--dataset=npz:a.npz", "--image=99")
     assert missing.returncode == 1
     assert "error: --image must be in 0 .. 2, the test images of npz:a.npz" in missing.stderr

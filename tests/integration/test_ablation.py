@@ -1,16 +1,14 @@
 """benchmarks.ablation: validation images alone, rows that stay, a table and a picture."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
 
 from rar_tf.cli.settings import settings
 from rar_tf.presets import resolve
-from tests.support import commands
+from tests.support.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "madry,architecture=small_cnn,init_from=scratch,batch_size=16,max_steps=40"
 ROWS = json.loads((ROOT / "results" / "ablation.json").read_text())["rows"]
 
@@ -29,7 +27,7 @@ def test_the_names_of_measured_rows_still_say_what_was_measured(row):
 
 
 @pytest.mark.slow
-def test_rows_are_of_validation_images_and_stay(tmp_path):
+def test_rows_are_of_validation_images_and_stay(cli, tmp_path):
     """Dark and bright squares, whose test labels are all wrong: nothing reads them."""
     random = np.random.default_rng(0)
     arrays = {}
@@ -39,12 +37,11 @@ def test_rows_are_of_validation_images_and_stay(tmp_path):
         arrays[f"{name}_images"] = images.astype("uint8")
         arrays[f"{name}_labels"] = 1 - labels if name == "test" else labels
     np.savez(tmp_path / "mine.npz", **arrays)
-    flags = [f"--dataset=npz:{tmp_path}/mine.npz", "--root=runs", "--output=table"]
-    flags.append("--num_examples=4")
+    command = ["benchmarks.ablation", f"--dataset=npz:{tmp_path}/mine.npz"]
+    command += ["--root=runs", "--output=table", "--num_examples=4"]
 
     def rows(*models):
-        models = [f"--model={model}" for model in models]
-        done = commands.run("benchmarks.ablation", *flags, *models, cwd=tmp_path)
+        done = cli(*command, *(f"--model={model}" for model in models), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return json.loads((tmp_path / "table.json").read_text())["rows"]
 

@@ -1,20 +1,10 @@
 """benchmarks.causes on a network in which the causes are known."""
 
-import pathlib
-
 import keras
 import numpy as np
 
-from tests.support import commands
 
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def causes(*flags, cwd):
-    return commands.run("benchmarks.causes", *flags, cwd=cwd)
-
-
-def test_one_nonlinear_layer_is_all_of_the_gradients_change(tmp_path):
+def test_one_nonlinear_layer_is_all_of_the_gradients_change(cli, tmp_path):
     """relu(x C) a: the gates are the only derivative that an attack can change.
 
     The linear model beside it has no such layer: its maps move by their pixels alone.
@@ -37,7 +27,8 @@ def test_one_nonlinear_layer_is_all_of_the_gradients_change(tmp_path):
     network.save(tmp_path / "relu.keras")
     linear.save(tmp_path / "linear.keras")
 
-    ran = causes(
+    ran = cli(
+        "benchmarks.causes",
         "--models=relu=relu.keras,linear=linear.keras",
         f"--dataset=npz:{tmp_path}/mine.npz",
         "--num_examples=12",
@@ -61,6 +52,6 @@ def test_one_nonlinear_layer_is_all_of_the_gradients_change(tmp_path):
     assert (tmp_path / "causes.png").stat().st_size > 10_000
 
 
-def test_a_model_without_a_name_is_refused(tmp_path):
-    ran = causes("--models=mine.keras", cwd=tmp_path)
+def test_a_model_without_a_name_is_refused(cli, tmp_path):
+    ran = cli("benchmarks.causes", "--models=mine.keras", cwd=tmp_path)
     assert ran.returncode != 0 and "NAME=FILE.keras" in ran.stderr + ran.stdout

@@ -8,10 +8,7 @@ import io
 import os
 import random
 import re
-import shlex
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 
@@ -19,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.support import commands
+from tests.support import mounts
 
 FLAGS = (
     "--architecture=small_cnn",
@@ -44,11 +41,11 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(data):
-    """(folder, fault, *flags) -> result of `train.main` in that folder, with that fault."""
+def train(cli, data):
+    """(folder, fault, *flags) -> the completed `train.main` in that folder with that fault."""
 
     def train(folder, fault="none", *flags):
-        return commands.run("train.main", *command(data), *flags, fault=fault, cwd=folder)
+        return cli("train.main", *command(data), *flags, fault=fault, cwd=folder)
 
     return train
 
@@ -149,79 +146,50 @@ def test_a_truncated_newest_checkpoint_gives_way_to_the_one_before(train, tmp_pa
     assert "resuming at step 3" in run.stderr
 
 
-UNSHARE = ("unshare", "--mount", "--map-root-user")
-
-
-def in_mount_namespace(script, data, cwd):
-    """Run a shell script in a mount namespace; `$TRAIN NAME` in it runs `train.main`.
-
-    Returns:
-      NAME -> (status, stderr).
-    """
-    permitted = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True)
-    if permitted.returncode:
-        pytest.skip(f"no mount namespace here: {permitted.stderr.strip()}")
-    words = shlex.join([sys.executable, "-m", "train.main", *command(data)])
-    wrapper = cwd / "train.sh"
-    wrapper.write_text(f'{words} > "$1.out" 2> "$1.err"; echo $? > "$1.status"')
-    subprocess.run(
-        [*UNSHARE, "sh", "-ec", script.replace("$TRAIN", f"sh {wrapper}")],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(commands.ROOT)},
-        check=True,
-        timeout=300,
-    )
-    return {
-        path.stem: (int(path.read_text()), path.with_suffix(".err").read_text())
-        for path in cwd.glob("*.status")
-    }
-
-
-@pytest.mark.parametrize(
-    "size", [8_000, pytest.param(1_000_000, marks=pytest.mark.slow), 7_000_000]
-)
+@pytest.mark.slow
+@pytest.mark.skipif(not mounts.PERMITTED, reason="no mount namespaces on this system")
+@pytest.mark.parametrize("size", [8_000, 1_000_000, 7_000_000])
 def test_a_full_disk_loses_nothing(data, tmp_path, undisturbed, size):
     """Full at the first files, at the first checkpoint, and at a later one."""
     (tmp_path / "run").mkdir()
-    ends = in_mount_namespace(
-        f"""mount -t tmpfs -o size={size} tmpfs run
-        $TRAIN full
+    script = f"""
+        mount -t tmpfs -o size={size} tmpfs run
+        train full
         cp -r run copy
         mount -o remount,size=64m run
-        $TRAIN again
-        cp run/model.keras run/metrics.csv .""",
-        data,
-        tmp_path,
-    )
-    status, stderr = ends["full"]
-    assert status == 1, stderr
-    error = stderr[stderr.index("error: ") :]
+        train again
+        cp run/model.keras run/metrics.csv .
+    """
+    full, again = mounts.run(script, ("full", "again"), command(data), cwd=tmp_path)
+    assert full.returncode == 1, full.stderr
+    error = full.stderr[full.stderr.index("error: ") :]
     assert "error: workdir run cannot be written" in error and "No space left on device" in error
     assert "make space there, and the same command goes on" in error
-    assert "Traceback" not in stderr
+    assert "Traceback" not in full.stderr
     for path in (tmp_path / "copy" / "checkpoints").glob("*"):
         with np.load(path) as file:
             assert all(file[name].size for name in file.files)
-    assert ends["again"][0] == 0, ends["again"][1]
+    assert again.returncode == 0, again.stderr
     assert weights(tmp_path / "model.keras") == undisturbed[0]
 
 
+@pytest.mark.skipif(not mounts.PERMITTED, reason="no mount namespaces on this system")
 def test_a_read_only_workdir_says_what_to_do(data, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    script = "mount --bind run run && mount -o remount,ro,bind run\n$TRAIN refused"
-    status, stderr = in_mount_namespace(script, data, tmp_path)["refused"]
-    assert status == 1
-    assert "error: workdir run cannot be written: [Errno 30] Read-only file" in stderr
-    assert "make it writable, or choose another --workdir" in stderr
-    assert "Traceback" not in stderr
+    script = "mount --bind run run; mount -o remount,ro,bind run; train refused"
+    (refused,) = mounts.run(script, ("refused",), command(data), cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "error: workdir run cannot be written: [Errno 30] Read-only file" in refused.stderr
+    assert "make it writable, or choose another --workdir" in refused.stderr
+    assert "Traceback" not in refused.stderr
     assert not [*run.iterdir()]
 
 
 def test_a_second_run_in_a_workdir_is_refused_and_a_dead_one_leaves_no_lock(
-    train, data, tmp_path, undisturbed
+    cli, train, data, tmp_path, undisturbed
 ):
-    first = commands.start("train.main", *command(data), fault="stop:5", cwd=tmp_path)
+    first = cli.start("train.main", *command(data), fault="stop:5", cwd=tmp_path)
     until = time.monotonic() + 60
     while not checkpoints(tmp_path) and time.monotonic() < until:
         time.sleep(0.05)

@@ -1,15 +1,12 @@
 """Objective, data set, architecture and attack of a person's own, from a folder of theirs."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 # A new objective in one file of under 20 lines, as docs/extending.md has it.
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 OBJECTIVE = PAGE.split("<!-- own objective:start -->\n```python\n")[1].split("```\n")[0]
@@ -58,17 +55,6 @@ TRAIN = (
 )
 
 
-def program(cwd, module, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Outside the repository."""
@@ -80,8 +66,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(folder):
-    done = program(folder, *TRAIN)
+def run(cli, folder):
+    done = cli(*TRAIN, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder / "runs" / "rest_stripes" / "mine_squared_change"
 
@@ -99,17 +85,17 @@ def test_training_records_what_was_named(run):
     assert model.input_shape == (None, 8, 6, 1) and model.output_shape == (None, 2)
 
 
-def test_the_same_command_goes_on(folder, run):
+def test_the_same_command_goes_on(cli, folder, run):
     (run / "model.keras").unlink()
-    again = program(folder, *TRAIN)
+    again = cli(*TRAIN, cwd=folder)
     assert again.returncode == 0 and "resuming at step 3" in again.stderr
     assert (run / "model.keras").exists()
 
 
-def test_evaluation_by_an_own_attack(folder, run):
-    done = program(
-        folder, "eval.main", f"--workdir={run}", "--attack=rest:quick", "--num_examples=4",
-        "--ig_steps=3", "--k=5", "--accuracy_examples=0", "--nostrong_pgd",
+def test_evaluation_by_an_own_attack(cli, folder, run):
+    done = cli(
+        "eval.main", f"--workdir={run}", "--attack=rest:quick", "--num_examples=4",
+        "--ig_steps=3", "--k=5", "--accuracy_examples=0", "--nostrong_pgd", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads((run / "eval" / "rar-rest_quick" / "report.json").read_text())
@@ -117,16 +103,20 @@ def test_evaluation_by_an_own_attack(folder, run):
     assert report["dataset"]["class_names"] == ["dark", "light"]
 
 
-def test_export(folder, run):
-    done = program(
-        folder, "train.export", f"--model={run}/model.keras", "--output=served/1", "--steps=2"
+def test_export(cli, folder, run):
+    done = cli(
+        "train.export",
+        f"--model={run}/model.keras",
+        "--output=served/1",
+        "--steps=2",
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "mine:squared_change" in (folder / "served" / "1" / "MODEL_CARD.md").read_text()
 
 
-def test_a_mistake_in_own_code_names_its_line_and_leaves_nothing(folder):
-    done = program(folder, *TRAIN[:1], "--objective=rest:broken", *TRAIN[2:-3], "--workdir=broken")
+def test_a_mistake_in_own_code_names_its_line_and_leaves_nothing(cli, folder):
+    done = cli(*TRAIN[:1], "--objective=rest:broken", *TRAIN[2:-3], "--workdir=broken", cwd=folder)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     line = 1 + REST.splitlines().index("        return classifier.no_such_thing(x_adv)")
     assert "error: objective=rest:broken failed: AttributeError:" in done.stderr

@@ -1,16 +1,11 @@
 """One's own images, as a folder and as an npz file: trained and evaluated by the command line."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
 TRAIN = (
     "--objective=ig_norm",
     "--batch_size=8",
@@ -24,17 +19,14 @@ LAYERS = ("Conv2D", "Flatten", "Dense")
 CLASSES = ("maple", "oak", "pine")
 
 
-def command(module, *flags, cwd):
-    done = subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert "Traceback" not in done.stderr
-    return done
+@pytest.fixture(scope="module")
+def command(cli):
+    def command(module, *flags, cwd):
+        done = cli(module, *flags, cwd=cwd)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return command
 
 
 def images(count, height=13, width=10):
@@ -57,13 +49,13 @@ def own_classifier(path, shape=(13, 10, 3)):
     return model
 
 
-def evaluated(cwd, *flags):
+def evaluated(command, cwd, *flags):
     done = command("eval.main", *EVAL, *flags, cwd=cwd)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads((cwd / "run/eval/rar-default/report.json").read_text())
 
 
-def test_a_folder_of_images_of_several_sizes(tmp_path):
+def test_a_folder_of_images_of_several_sizes(command, tmp_path):
     for i, (pixels, label) in enumerate(zip(*images(60), strict=True)):
         folder = tmp_path / "trees" / CLASSES[label]
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,14 +67,14 @@ def test_a_folder_of_images_of_several_sizes(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     preset = json.loads((tmp_path / "run/preset.json").read_text())
     assert (preset["image_size"], preset["initializer"]) == ([8, 12], "GU")
-    report = evaluated(tmp_path)  # at the workdir's own size and split
+    report = evaluated(command, tmp_path)  # at the workdir's own size and split
     assert report["dataset"]["class_names"] == list(CLASSES)
     assert report["natural_accuracy"]["num_examples"] == 6
     assert report["model"]["preset"]["image_size"] == [8, 12]
     assert "drawn by seed 3" in report["dataset"]["source"]
 
 
-def test_an_npz_file_and_a_classifier_of_ones_own(tmp_path):
+def test_an_npz_file_and_a_classifier_of_ones_own(command, tmp_path):
     pixels, labels = images(60)
     np.savez(tmp_path / "trees.npz", images=pixels, labels=labels, class_names=CLASSES)
     own_classifier(tmp_path / "own.keras")
@@ -94,7 +86,7 @@ def test_an_npz_file_and_a_classifier_of_ones_own(tmp_path):
     trained = keras.models.load_model(tmp_path / "run/model.keras")
     assert [type(layer).__name__ for layer in trained.layers] == ["InputLayer", *LAYERS]
     assert trained.layers[-1].activation is keras.activations.linear
-    report = evaluated(tmp_path)
+    report = evaluated(command, tmp_path)
     assert report["model"]["outputs"] == "logits"
     assert report["dataset"]["class_names"] == list(CLASSES)
 
@@ -109,7 +101,7 @@ def test_an_npz_file_and_a_classifier_of_ones_own(tmp_path):
         (("--model=own.keras",), r"model must take images 13x10x3 as npz:trees.npz has them"),
     ],
 )
-def test_what_does_not_fit_is_said_before_anything_is_written(tmp_path, flags, message):
+def test_what_does_not_fit_is_said_before_anything_is_written(command, tmp_path, flags, message):
     pixels, labels = images(60)
     np.savez(tmp_path / "trees.npz", images=pixels, labels=labels)
     own_classifier(tmp_path / "own.keras", shape=(10, 13, 3))

@@ -1,9 +1,6 @@
 """CONTRIBUTING's recipe "An objective", taken literally: one place, and everything knows it."""
 
-import os
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -62,17 +59,10 @@ def test_the_objective_trains_a_step(registered):
     assert all((a != b).any() for a, b in zip(before, after, strict=True))
 
 
-def test_help_lists_the_objective_and_its_setting():
+def test_help_lists_the_objective_and_its_setting(cli, tmp_path):
     program = f"{CODE}\nfrom rar_tf.cli import train, usage\nprint(usage.text(train.__doc__))\n"
-    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
-    text = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-        cwd=ROOT,
-    ).stdout
+    (tmp_path / "recipe.py").write_text(program)
+    text = cli("recipe", cwd=tmp_path, env={"COLUMNS": "100"}).stdout
     flat = " ".join(text.split())
     assert re.search(rf"--objective=TEXT [^-]*\b{NAME}\b", flat)
     assert re.search(rf"--power=X Exponent p of the loss change, >= 1\. Setting of {NAME}\.", flat)

@@ -44,6 +44,19 @@ def test_natural_start_lies_in_the_workdir_and_a_finished_run_is_not_repeated(tm
     assert natural == [0, 2]
 
 
+def test_a_run_of_an_earlier_version_goes_on_to_the_same_weights(tmp_path):
+    """Its preset.json has every name, null where it does not apply, and `chunk`."""
+    workdir = Workdir(tmp_path)
+    whole = train(tiny_run.preset(), workdir, tiny_run.tiny_data()).get_weights()
+    former = dict.fromkeys(["chunk", "gamma", "layer"]) | json.loads(workdir.preset.read_text())
+    workdir.preset.write_text(json.dumps(former))
+    workdir.model.unlink()
+    max(workdir.checkpoints.glob("*.npz")).unlink()
+    resumed = train(tiny_run.preset(), workdir, tiny_run.tiny_data()).get_weights()
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_model_file_loads_without_this_project(tmp_path):
     workdir = Workdir(tmp_path)
     classifier = train(tiny_run.preset().replace(max_steps=1), workdir, tiny_run.tiny_data())

@@ -1,17 +1,14 @@
-"""Several workers on this machine, for tests."""
+"""Several workers of one training on this machine."""
 
 import json
-import os
-import pathlib
 import socket
-import subprocess
-import sys
+from collections.abc import Sequence
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.support.cli import TIMEOUT, Command, CommandLine, Completed
 
 
-def free_ports(count):
-    """Ports that nobody listens at now."""
+def free_ports(count: int) -> list[int]:
+    """Ports on which no process listens now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -22,46 +19,31 @@ def free_ports(count):
             each.close()
 
 
-def start(commands):
-    """One process for each worker's arguments: they find each other by TF_CONFIG."""
+def start(
+    cli: CommandLine, commands: Sequence[Sequence[str]], faults: Sequence[str] | None = None
+) -> list[Command]:
+    """Start one worker for each command (module and flags); TF_CONFIG names them all.
+
+    Args:
+      cli: the fixture.
+      commands: module and flags of each worker.
+      faults: a fault of `tests.support.faults` for each worker; none by default.
+    """
     addresses = [f"127.0.0.1:{port}" for port in free_ports(len(commands))]
-    return [
-        start_alone(
-            command,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index, command in enumerate(commands)
-    ]
+    workers = []
+    for index, (command, fault) in enumerate(
+        zip(commands, faults or ["none"] * len(commands), strict=True)
+    ):
+        task = {"type": "worker", "index": index}
+        config = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        workers.append(cli.start(*command, env={"TF_CONFIG": config}, fault=fault))
+    return workers
 
 
-def start_alone(command, **environment):
-    """`python -m` the command, in the background."""
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(processes, timeout=300):
-    """[(exit status, stdout, stderr)] of all; whoever is too slow is killed."""
+def finish(commands: Sequence[Command], timeout: float = TIMEOUT) -> list[Completed]:
+    """Wait for all; none runs on, even if waiting for one fails."""
     try:
-        results = []
-        for process in processes:
-            out, err = process.communicate(timeout=timeout)
-            results.append((process.returncode, out, err))
-        return results
+        return [command.wait(timeout) for command in commands]
     finally:
-        kill(processes)
-
-
-def kill(processes):
-    """Ends those that have not ended, and what they hold."""
-    for process in processes:
-        process.kill()
-        process.communicate()
+        for command in commands:
+            command.kill()

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from rar_tf.objective import OBJECTIVES
-from tests.support import local_workers as cluster
+from tests.support import local_workers
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory):
+def two_runs(cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("deterministic")
     paths = [folder / f"{name}.npz" for name in ("first", "second")]
-    processes = [cluster.start_alone(("tests.support.parity", str(p), "7")) for p in paths]
-    for status, _, err in cluster.finish(processes):
+    commands = [cli.start("tests.support.parity", path, "7") for path in paths]
+    for status, _, err in local_workers.finish(commands):
         assert status == 0, err
     return [dict(np.load(path)) for path in paths]
 
@@ -26,7 +26,7 @@ def test_two_runs_are_equal_bit_for_bit(name, two_runs):
 
 
 @pytest.mark.slow
-def test_the_command_is_deterministic(tmp_path):
+def test_the_command_is_deterministic(cli, tmp_path):
     """With input data read in parallel, validation and all that a run has."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (60, 8, 8, 1)).astype("uint8")
@@ -37,8 +37,8 @@ def test_the_command_is_deterministic(tmp_path):
         "--deterministic",
     )
     folders = [tmp_path / "first", tmp_path / "second"]
-    runs = [cluster.start_alone((*command, f"--workdir={folder}")) for folder in folders]
-    for status, _, err in cluster.finish(runs):
+    runs = [cli.start(*command, f"--workdir={folder}") for folder in folders]
+    for status, _, err in local_workers.finish(runs):
         assert status == 0, err
     one, two = (dict(np.load(folder / "checkpoints/step-00000002.npz")) for folder in folders)
     assert {key: value.tobytes() for key, value in one.items()} == {

@@ -10,8 +10,7 @@ import tensorflow as tf
 from rar_tf.datasets import training_batches
 from rar_tf.objective import OBJECTIVES
 from rar_tf.training import Distribution, WorkerLost
-from tests.support import local_workers as cluster
-from tests.support import parity
+from tests.support import local_workers, parity
 
 one_device = Distribution()
 
@@ -22,10 +21,10 @@ def on_one_device(name):
 
 
 @pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
+def two_processes(cli, tmp_path_factory):
     path = tmp_path_factory.mktemp("parity") / "weights.npz"
-    processes = cluster.start([("tests.support.parity", str(path))] * 2)
-    for status, _, err in cluster.finish(processes):
+    workers = local_workers.start(cli, [("tests.support.parity", str(path))] * 2)
+    for status, _, err in local_workers.finish(workers):
         assert status == 0, err
     with np.load(path) as file:
         return {key: file[key] for key in file.files}
