@@ -1,4 +1,4 @@
-"""What is checked of arguments in many places, and how it is said."""
+"""Checks of arguments that many modules share."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is an integer; True and False are none."""
+    """Whether a value is an integer; True and False are not."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 

@@ -12,7 +12,7 @@ from rar_tf.version import __version__
 
 
 def hardware() -> dict[str, Any]:
-    """What the machine offers to this process."""
+    """Hardware that this process may use."""
     return {
         "machine": platform.machine(),
         "processor": _processor(),
@@ -25,7 +25,7 @@ def hardware() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that the figures depend on."""
+    """Versions of Python and of the libraries that figures depend on."""
     names = ("tensorflow", "keras", "numpy", "scipy")
     own = {"rar_tf": __version__, "python": platform.python_version()}
     return own | {name: importlib.metadata.version(name) for name in names}

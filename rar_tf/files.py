@@ -1,4 +1,4 @@
-"""Files that outlive a crash, and files that may hold anything."""
+"""Atomic writing of files, and safe reading of untrusted ones."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ _SMALL, _EXPANSION = 2**28, 100
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file that is either whole or not there, whatever happens meanwhile."""
+    """Write a file atomically: it is whole or absent, also after a crash."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -36,7 +36,7 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
 
 
 def remove_unfinished(folder: pathlib.Path) -> None:
-    """Removes what a process left that was killed while it wrote; none may be writing there."""
+    """Remove temporary files of a killed process; no process may be writing there."""
     for leftover in folder.glob(".*.tmp*"):
         leftover.unlink(missing_ok=True)
 

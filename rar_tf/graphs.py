@@ -1,4 +1,4 @@
-"""How TensorFlow is to lay out a graph."""
+"""Layout of TensorFlow graphs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def not_inlined(fn: Callable) -> Callable:
-    """`fn`, in a graph as a function of its own that is not inlined; outside of graphs as it is.
+    """Function that calls `fn`; inside a graph as a separate function that is not inlined.
 
     For the body of a loop with a network in it. On CPUs TensorFlow swaps a `MaxPoolGrad` for
     oneDNN's, several times as fast, if it has swapped its `MaxPool` before. In a loop the graph is

@@ -1,4 +1,4 @@
-"""Names, what was probably meant, and code of the user's own named "module:function"."""
+"""Names with suggestions, and custom code named "module:function"."""
 
 import difflib
 import importlib
@@ -26,16 +26,16 @@ def check_name(what: str, name: str, known: Iterable[str], where: str = "") -> N
 
 
 def find(what: str, name: str, known: Mapping[str, Any], kinds: Iterable[str] = ()) -> Any:
-    """`known[name]`, or for "module:function" that function, imported.
+    """Value of a name: `known[name]`, or the function of "module:function", imported.
 
     The module is any that Python finds: an installed one, or a file of the current directory
     where that is on `sys.path`, as under `python -m`.
 
     Args:
       what: the setting that holds the name, for messages.
-      name: of `known`, or "module:function".
-      known: by name.
-      kinds: what else may stand before a colon, for suggestions alone.
+      name: a key of `known`, or "module:function".
+      known: values by name.
+      kinds: prefixes that may precede a colon, for suggestions alone.
 
     Raises:
       ValueError: an unknown name, no such module or function, or a module that fails.
@@ -70,7 +70,7 @@ def is_custom(name: str) -> bool:
 def call_custom(
     what: str, name: str, function: Callable, returns: type, /, *args: Any, **arguments: Any
 ) -> Any:
-    """What the user's function gives for these arguments, if it is a `returns`.
+    """Result of a custom function, checked to be a `returns`.
 
     Raises:
       ValueError: the function fails, or returns something else.
@@ -131,7 +131,7 @@ def _module(what: str, name: str, module_name: str, kinds: Iterable[str]) -> typ
 
 
 def _reason(error: Exception) -> str:
-    """Type, message, and the line of the user's code."""
+    """Type and message of an error, with the line of custom code that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     text = f"{type(error).__name__}: {error}"
     installed = tuple({sys.prefix, sys.base_prefix, str(pathlib.Path(__file__).parent)})

@@ -1,4 +1,4 @@
-"""What explains a prediction: outputs of a classifier, their gradients, maps made of them."""
+"""Attributions: outputs of a classifier, their gradients, maps and metrics of maps."""
 
 from rar_tf.attribution.explainer import METHODS, AttributionFn, Explainer
 from rar_tf.attribution.gradients import (

@@ -65,7 +65,7 @@ def integrated_gradients(
       weight_gradients: whether a chunked backward pass computes gradients by the variables;
         an attack, which wants those by x alone, spares their cost. Without chunks a tape
         computes what it is asked for anyway.
-      shift: how far every node is moved, in intervals: another set of as many nodes. Those of
+      shift: offset of every node, in intervals: another set of as many nodes. Those of
         `midpoint` stay on the line for shifts in [-1/2, 1/2].
 
     Returns:
@@ -132,7 +132,8 @@ def smooth_grad(
       sigma: standard deviation of the noise, in pixel units, >= 0.
       seed: int [2], of the noise.
       first_row: number of the first row among all rows that share the seed.
-      nodes_per_pass, weight_gradients: as in `integrated_gradients`, in samples.
+      nodes_per_pass: samples in one pass; None for all.
+      weight_gradients: see `integrated_gradients`.
 
     Returns:
       [B, ...], in units of the output per unit of pixel value; differentiable.

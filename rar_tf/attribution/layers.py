@@ -68,7 +68,8 @@ def layer_integrated_gradients(
       x: [B, H, W, C] float32, pixels in [0, 1].
       y: [B] int, labels.
       baseline: [B, H, W, C] or broadcastable; where the path starts.
-      steps, rule: of the quadrature.
+      steps: number of quadrature intervals, >= 1.
+      rule: quadrature rule.
       output: classifier -> output function, what is attributed; gets the upper part.
 
     Returns:

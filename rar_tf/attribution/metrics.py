@@ -82,7 +82,7 @@ def center_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def is_constant(maps: np.ndarray) -> np.ndarray:
-    """[B] bool: all pixels of the map [B, ...] have one value, so that it ranks nothing."""
+    """Whether all pixels of a map [B, ...] have one value, so that it ranks nothing; bool [B]."""
     flat = _rows(maps)
     return (flat == flat[:, :1]).all(1)
 

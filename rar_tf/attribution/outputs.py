@@ -1,4 +1,4 @@
-"""What is attributed: scalar outputs of a classifier at given points and labels.
+"""Outputs to attribute: scalar functions of a classifier at points and labels.
 
 Each function turns a classifier into an `OutputFn`. The classifier is called with
 `training=False`: points on an integration path must not move batch statistics.

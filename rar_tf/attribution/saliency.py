@@ -1,4 +1,4 @@
-"""Saliency maps: what is shown of an attribution, and what the metrics compare."""
+"""Saliency maps: attributions reduced to one value a pixel, for metrics and display."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""NAME=VALUE, as command lines give settings."""
+"""Parsing of settings given as NAME=VALUE."""
 
 import json
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ def settings(flag: str, texts: Iterable[str]) -> dict[str, Any]:
     """{name: value}; numbers and lists (as tuples) as JSON has them, else text.
 
     Args:
-      flag: what gave them, for the error.
+      flag: name of the flag in errors.
       texts: each NAME=VALUE.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Builders for data sets that TFDS lacks and that come as a few archives."""
+"""TFDS builders for data sets that come as a few archives."""
 
 import contextlib
 import hashlib
@@ -48,7 +48,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
         return paths
 
     def archives(self, dl_manager: tfds.download.DownloadManager) -> dict[str, pathlib.Path]:
-        """Paths of the archives, after noting their digests in the data set's metadata."""
+        """Paths of the archives; their digests are recorded in the data set's metadata."""
         if self.archive_dir is not None:
             paths = self.placed()
         else:
@@ -60,7 +60,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
 
 
 def prepare(builder: ArchiveBuilder) -> str:
-    """Prepares a data set unless that is done already.
+    """Prepare a data set unless it is prepared already.
 
     Returns:
       A sentence that says where it came from.
@@ -90,7 +90,7 @@ def prepare(builder: ArchiveBuilder) -> str:
         tfds_source.prepare(builder)
     except ConnectionError as error:
         raise FileNotFoundError(
-            f"{builder.name} was not found. Ways out: (1) a network, or a copy that TFDS "
+            f"{builder.name} was not found. Options: (1) a network, or a copy that TFDS "
             f"prepared, in {builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) "
             f"holding {', '.join(builder.URLS)} from {', '.join(builder.URLS.values())}"
         ) from error
@@ -105,7 +105,7 @@ def sha256(path: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def reading(path: pathlib.Path, url: str) -> Iterator[None]:
-    """Turns every way in which an archive can be broken into one ValueError."""
+    """Convert every error of a damaged archive to one ValueError."""
     try:
         yield
     except DAMAGE as error:
@@ -116,7 +116,7 @@ def reading(path: pathlib.Path, url: str) -> Iterator[None]:
 
 
 def zip_member(archive: zipfile.ZipFile, name: str, url: str) -> bytes:
-    """Content of the member of exactly this name; nothing is written to disk.
+    """Content of the archive member of this name; nothing is written to disk.
 
     Raises:
       ValueError: if there is no such member; says where to get the right archive.

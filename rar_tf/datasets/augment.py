@@ -16,7 +16,7 @@ _CHUNK = 1024
 
 
 def _on_cpu(function: Callable) -> Callable:
-    """Keeps the input pipeline off the accelerator, which is busy with the model."""
+    """Wrap a function so that it runs on the CPU and leaves the accelerator to the model."""
 
     @functools.wraps(function)
     def placed(*args: Any) -> Any:
@@ -33,7 +33,7 @@ class Warp:
     Args:
       rotation: about the centre, in degrees.
       translation: along each axis, as a share of the side (2.5 pixels of 32).
-      projection: of each corner along each axis, as a share of the side (7.7 pixels of 32).
+      projection: displacement of each corner per axis, as a share of the side (7.7 pixels of 32).
     """
 
     rotation: float = 15.0
@@ -75,7 +75,7 @@ def equalized_in_chunks(images: np.ndarray) -> np.ndarray:
 
 
 def warp(images: np.ndarray, corners: np.ndarray) -> tf.Tensor:
-    """Moves each image so that its corners land on `corners`; what comes in is black.
+    """Move each image so that its corners land on `corners`; uncovered pixels are black.
 
     A rotation, a translation and a projection compose to one projective map, and four
     corners determine it: one bilinear resampling does all three.
@@ -94,7 +94,7 @@ def warp(images: np.ndarray, corners: np.ndarray) -> tf.Tensor:
 def draw_corners(
     indices: np.ndarray, height: int, width: int, limits: Warp, seed: int
 ) -> np.ndarray:
-    """Where the corners of the examples `indices` [B] land: [B, 4, 2], pixels (x, y).
+    """Target positions of the corners of examples `indices` [B]: [B, 4, 2], pixels (x, y).
 
     corner -> R(angle) (corner - centre) + centre + shift + pull; the draw is a function of
     (seed, index).
@@ -120,9 +120,9 @@ class BalancedSplit:
     Args:
       source: at least one example per class, at most `per_class`.
       per_class: examples per class.
-      seed: of the warps.
+      seed: seed of the warps.
       equalized: whether `equalize` is applied last, to the unchanged images too.
-      limits: of the warps.
+      limits: largest displacement of the warps.
 
     Raises:
       ValueError: if a class has no example, or more than `per_class`.
@@ -167,7 +167,7 @@ class BalancedSplit:
         return images, labels
 
     def originals(self) -> Split:
-        """The source's own images, as `read` gives them."""
+        """Images of the source, unwarped, as `read` returns them."""
         own = [
             label * self.per_class + np.arange(count) for label, count in enumerate(self._counts)
         ]

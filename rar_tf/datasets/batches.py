@@ -53,7 +53,7 @@ def training_batches(
     Args:
       split: examples to draw from.
       batch_size: B; every batch has exactly B examples.
-      seed: of the epochs' permutations, non-negative.
+      seed: seed of the epochs' permutations, >= 0.
       steps: number of batches.
       first_step: step of the first batch.
       parts: which parts of each batch to read, one after another: part p are the rows

@@ -32,12 +32,12 @@ def load_cifar10(
     """CIFAR-10; validation is the last 5,000 of the 50,000 training images.
 
     Args:
-      data_dir: of TFDS; None for its default.
+      data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of `cifar-10-binary.tar.gz`. The python version of the archive is
         not read: unpickling a download would run whatever is in it.
 
     Raises:
-      FileNotFoundError: if no source works; names the ways out.
+      FileNotFoundError: if no source works; names the options.
       ValueError: if the archive is truncated or holds other files.
     """
     if manual_dir is not None:
@@ -51,7 +51,7 @@ def load_cifar10(
         tfds_source.prepare(builder)
     except ConnectionError as error:
         raise FileNotFoundError(
-            f"cifar10 was not found. Ways out: (1) a network, or a copy that TFDS prepared, in "
+            f"cifar10 was not found. Options: (1) a network, or a copy that TFDS prepared, in "
             f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding "
             f"{ARCHIVE} from {URL}"
         ) from error

@@ -1,4 +1,4 @@
-"""The user's own images: class-named folders, an .npz file, or any TFDS data set."""
+"""Custom images: class-named folders, an .npz file, or any TFDS data set."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ def load_folder(path: str, *, image_size: tuple[int, int] | None, seed: int) -> 
     Args:
       path: the folder.
       image_size: (height, width) to scale to; None if all images have one size.
-      seed: of the splits that are drawn.
+      seed: seed of the splits that are drawn.
 
     Raises:
       FileNotFoundError: if there is no such folder.
@@ -53,7 +53,7 @@ def load_npz(path: str, *, image_size: tuple[int, int] | None, seed: int) -> Ima
     Args:
       path: the file.
       image_size: (height, width) to scale to; None to keep the images' own.
-      seed: of the splits that are drawn; see `assemble`.
+      seed: seed of the splits that are drawn; see `assemble`.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -101,10 +101,10 @@ def load_tfds(
 
     Args:
       name: NAME or NAME/CONFIG as TFDS knows it.
-      data_dir: of TFDS; None for its default.
-      manual_dir: for data sets whose files TFDS wants placed by hand.
+      data_dir: folder of prepared TFDS data; None for the default.
+      manual_dir: folder of files placed by hand, for data sets that need them.
       image_size: (height, width) to scale to; None if all images have one size.
-      seed: of the splits that are drawn; see `assemble`.
+      seed: seed of the splits that are drawn; see `assemble`.
 
     Raises:
       ValueError: if TFDS has no such data set, or it is not one of labelled images.

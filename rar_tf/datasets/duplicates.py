@@ -1,4 +1,4 @@
-"""Test images that stand in the training data as well."""
+"""Images of a split that are training images too."""
 
 import hashlib
 

@@ -44,7 +44,7 @@ CLASS_NAMES = (
 
 @dataclasses.dataclass
 class GtsrbConfig(tfds.core.BuilderConfig):
-    """How images are stored: height and width, and whether cropped to the annotated sign."""
+    """Image size, and whether images are cropped to the annotated sign."""
 
     image_size: tuple[int, int] = IMAGE_SIZE
     crop: bool = False
@@ -130,10 +130,10 @@ def load_gtsrb(
     histogram is equalized, in validation and test too.
 
     Args:
-      data_dir: of TFDS; None for its default.
+      data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of the three official archives.
       image_size: (height, width); by default 32x32. Images are scaled whole, aspect not kept.
-      seed: of the validation tracks and of the warped training images.
+      seed: seed of the validation tracks and of the warped training images.
       crop: whether to crop to the annotated sign first; the RAR experiments do not.
 
     Raises:

@@ -20,7 +20,7 @@ _NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 @dataclasses.dataclass(frozen=True)
 class IdxFile:
-    """What a published IDX file holds: its name, meaning, array shape and sha256."""
+    """Published IDX file: name, part, array shape and sha256."""
 
     file_name: str
     content: str
@@ -136,7 +136,7 @@ def verify(content: bytes, part: str, data_set: str, origin: str) -> None:
 
 
 def _uncompressed(path: pathlib.Path, most: int) -> bytes:
-    """The first `most` bytes: what a hostile file expands to has no bounds."""
+    """First `most` bytes of a file, so that a hostile one cannot fill the memory."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as file:

@@ -33,12 +33,12 @@ def load_mnist(
 
     Args:
       name: "mnist" or "fashion_mnist".
-      data_dir: of TFDS; None for its default.
+      data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of the IDX files, .gz or plain. One pair of files will do: the
         splits of the other are None.
 
     Raises:
-      FileNotFoundError: if no source works; names the ways out.
+      FileNotFoundError: if no source works; names the options.
       ValueError: if a file is truncated, corrupted, or another data set's.
     """
     if manual_dir is not None:
@@ -59,7 +59,7 @@ def load_mnist(
 def _ways_out(name: str, builder: tfds.core.DatasetBuilder, error: ConnectionError) -> str:
     files = ", ".join(f"{spec.file_name}.gz" for spec in idx.FILES.values())
     ways = (
-        f"{name} was not found. Ways out: (1) a network, or a copy that TFDS prepared, in "
+        f"{name} was not found. Options: (1) a network, or a copy that TFDS prepared, in "
         f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding {files}, "
         "compressed or not"
     )

@@ -28,7 +28,7 @@ CLASS_NAMES = (
 
 @dataclasses.dataclass
 class OxfordFlowers17Config(tfds.core.BuilderConfig):
-    """How images are stored: height and width."""
+    """Height and width of the stored images."""
 
     image_size: tuple[int, int] = IMAGE_SIZE
 
@@ -96,10 +96,10 @@ def load_oxford_flowers17(
     64 a class that are left.
 
     Args:
-      data_dir: of TFDS; None for its default.
+      data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of the official archive.
       image_size: (height, width); by default 128x128. Images are scaled whole, aspect not kept.
-      seed: of the partition and of the warped training images.
+      seed: seed of the partition and of the warped training images.
 
     Raises:
       FileNotFoundError: if the archive is missing and cannot be downloaded.

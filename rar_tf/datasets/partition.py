@@ -40,7 +40,7 @@ def hold_out(
 
 
 def mixed(examples: Examples | None, seed: int) -> Examples | None:
-    """The examples in a seeded order if they came class by class; else as they are.
+    """Examples in a seeded order if they are sorted by class; unchanged otherwise.
 
     Whoever takes the first few images of a split means a sample of it, not its first classes.
     """

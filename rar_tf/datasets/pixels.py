@@ -1,4 +1,4 @@
-"""Encoded images to uint8 arrays of one size."""
+"""Decoding and scaling of images to uint8 arrays."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ def decode_ppm(content: bytes, origin: str) -> np.ndarray:
 
     Args:
       content: the file.
-      origin: what to call the file in errors.
+      origin: name of the file in errors.
 
     Returns:
       uint8 [H, W, 3].
@@ -77,7 +77,7 @@ def decode_tensor(content: tf.Tensor, channels: int, name: str, *which: Any) -> 
     Args:
       content: scalar string, PNG or JPEG.
       channels: 1 or 3.
-      name: what to call it in errors.
+      name: name of the string in errors.
       *which: what else to say of it there, text or tensors.
 
     Raises:

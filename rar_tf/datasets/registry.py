@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Registry of data sets: `load` by name."""
 
 import dataclasses
 import os
@@ -28,7 +28,7 @@ _SCALED = {
     "oxford_flowers17": oxford_flowers17.load_oxford_flowers17,
     "restricted_imagenet": restricted_imagenet.load_restricted_imagenet,
 }
-# Forms of names for one's own data.
+# Forms of names for custom data.
 CUSTOM = ("folder:PATH", "npz:PATH", "tfds:NAME", "MODULE:FUNCTION")
 
 
@@ -48,20 +48,20 @@ def load(
     """Loads a data set; its `source` and the log say where the images came from.
 
     Args:
-      name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for one's own; or
+      name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for custom data; or
         "module:function", a function that returns an `ImageData`. It is given those of the
         arguments below that it takes.
-      data_dir: where TFDS keeps prepared data; None for its default.
+      data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of the data set's own files, placed by hand. When given, no other
         source is looked at.
       image_size: (height, width) in pixels to scale to, or the side of a square; None for the
         data set's own.
-      seed: of whatever the data set draws by lot: splits, warps.
+      seed: seed of splits and warps that the data set draws.
 
     Raises:
       ValueError: if the name is unknown, the size impossible, or files hold something else
         than expected.
-      FileNotFoundError: if no source works, naming the ways out; if `manual_dir` is no folder.
+      FileNotFoundError: if no source works, naming the options; if `manual_dir` is no folder.
     """
     sides = image_sides(image_size)
     if seed < 0:

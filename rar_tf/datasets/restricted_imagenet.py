@@ -43,7 +43,7 @@ def restricted_labels(labels: np.ndarray) -> np.ndarray:
 
 
 class RestrictedImagenet(tfds.core.GeneratorBasedBuilder):
-    """TFDS builder: the JPEG files of `imagenet2012` that fall into a group, unchanged.
+    """TFDS builder: the JPEG files of `imagenet2012` whose class is in a group, unchanged.
 
     Args:
       source: builder of ImageNet, prepared; None for TFDS's `imagenet2012` in `data_dir`.
@@ -94,7 +94,7 @@ class EncodedSplit:
     """Examples that stay encoded until they are read.
 
     Args:
-      examples: by index: {"image": JPEG bytes, "label": integer}.
+      examples: encoded examples by index: {"image": JPEG bytes, "label": integer}.
       indices: [N] which of the examples belong to this split.
       image_size: side length S of the images read.
     """
@@ -126,11 +126,11 @@ def load_restricted_imagenet(
     to the centre. Memory holds neither images nor files.
 
     Args:
-      data_dir: of TFDS, with `imagenet2012` prepared; None for its default.
+      data_dir: folder of prepared TFDS data, with `imagenet2012` prepared; None for its default.
       manual_dir: folder of ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, from which
         TFDS prepares `imagenet2012` first.
       image_size: (height, width), equal; by default 224x224.
-      seed: of the validation images.
+      seed: seed of the validation images.
 
     Raises:
       ValueError: if `image_size` is no square's.

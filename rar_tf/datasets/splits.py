@@ -1,4 +1,4 @@
-"""What a data set is: images, labels, and which source they came from."""
+"""Data set values: images, labels and their source."""
 
 import dataclasses
 from typing import Protocol
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Examples(Protocol):
-    """Anything that batches are drawn from: a length and a read by index."""
+    """Protocol of examples: a length and a read by index."""
 
     def __len__(self) -> int: ...
 
@@ -60,7 +60,7 @@ class ImageData:
     """An image classification data set.
 
     Args:
-      name: as given to `load`.
+      name: name given to `load`.
       num_classes: number of classes; labels are 0 .. num_classes - 1.
       image_shape: (H, W, C).
       class_names: one name per class.
@@ -68,7 +68,7 @@ class ImageData:
       train: examples to learn from, or None where the source has none.
       validation: examples to choose by, none of them in `train`.
       test: examples to report on.
-      missing: what is to be added to the source for the splits that are None.
+      missing: files to add to the source for the splits that are None.
     """
 
     name: str

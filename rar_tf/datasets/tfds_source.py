@@ -1,4 +1,4 @@
-"""Reading through TensorFlow Datasets (TFDS), with a missing network noticed at once."""
+"""Reading through TensorFlow Datasets (TFDS) with a fast check of the network."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def prepare(
     one request beforehand tells the same in seconds.
 
     Args:
-      builder: of the data set.
+      builder: builder of the data set.
       manual_dir: folder of files placed by hand, for builders that ask for one.
 
     Raises:
@@ -45,7 +45,7 @@ def prepare(
 
 
 def probe(url: str) -> None:
-    """Raises ConnectionError unless the server of `url` answers, whatever it answers."""
+    """Raise ConnectionError unless the server of `url` answers, with any status."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):

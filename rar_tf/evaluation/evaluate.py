@@ -161,7 +161,7 @@ def _kept_accuracies(
       images: (data set, split, number of images; None for all, 0 for none) of natural and PGD
         accuracy.
       strong_set: images of the strong PGD; None to skip it.
-      protocol: what is measured.
+      protocol: protocol of the measurement.
       seed: seed of random starts.
     """
     dataset, split, count = images

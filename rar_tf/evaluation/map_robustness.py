@@ -47,7 +47,7 @@ def attack_maps(
       classifier: images -> logits.
       evaluation_set: the images.
       indices: numbers of the images to attack; the classifier must predict their labels.
-      protocol: what is measured.
+      protocol: protocol of the measurement.
       attack: the searches, see `Protocol.attack`.
       done: number of images of `indices` that an earlier run has attacked.
       seed: seed of random starts; an image's place in `indices` is part of the key.

@@ -80,8 +80,8 @@ class Report:
       images_per_second: speed of the attack on maps.
       hardware: facts on the machine of the last run.
       versions: versions of Python and the libraries of the last run.
-      worst_of_each_metric: of `MapAttack`.
-      reference: of `MapAttack`.
+      worst_of_each_metric: whether each metric is the worst over all searches, see `MapAttack`.
+      reference: number of reference searches, see `MapAttack`.
       duplicates: numbers of those images of the accuracies that are, pixel by pixel, training
         images too; None where none are or they were not looked for.
       natural_accuracy_without_duplicates: natural accuracy without these images.

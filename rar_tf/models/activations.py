@@ -1,4 +1,4 @@
-"""Twice differentiable stand-ins for ReLU, and models that carry them on shared variables."""
+"""Twice differentiable replacements of ReLU, and models with them on shared variables."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -84,8 +84,8 @@ def with_softplus_second_derivative(model: keras.Model, beta: float = 1.0) -> ke
 
     Outputs and first derivatives stay the model's own. Replaced are ReLU, LeakyReLU and
     ReLU6 as layers, as operations of `keras.ops`, and as attributes of layers (such as
-    `activation`), at any depth of Functional and Sequential models and of the user's own
-    layers and models. A function that the user's own `call` applies directly stays hidden:
+    `activation`), at any depth of Functional and Sequential models and of custom
+    layers and models. A function that a custom `call` applies directly is not found:
     `count_relus` tells what is found.
 
     The twin is for calling, with `training=False` as attacks do; a change of the model's
@@ -105,7 +105,7 @@ def with_softplus_second_derivative(model: keras.Model, beta: float = 1.0) -> ke
 
 
 def count_relus(model: keras.Model) -> int:
-    """How many ReLUs the twins replace; a shared layer counts once.
+    """Number of ReLUs that the twins replace; a shared layer counts once.
 
     Raises:
       ValueError: a model that is not built, or a ReLU with a threshold.
@@ -144,7 +144,7 @@ def _smoothed(
 
 
 def _kinks(value: Any) -> _Kinks | None:
-    """Where a function, layer or operation is a ReLU; None for anything else."""
+    """Kinks of a function, layer or operation that is a ReLU; None for anything else."""
     name = kind(value)
     if name is None:
         return next((kinks for function, kinks in _FUNCTIONS if value is function), None)

@@ -1,4 +1,4 @@
-"""Whether a classifier fits a data set: shapes, classes, the range of its pixels."""
+"""Adapting a classifier to a data set: checks of shapes, classes and pixel range."""
 
 import keras
 import numpy as np
@@ -25,10 +25,10 @@ def adapt_to_dataset(
     Args:
       classifier: a Keras classifier.
       image_shape: (H, W, C) of the data set's images, pixels in [0, 1].
-      num_classes: of the data set.
-      name: of the data set, for errors.
+      num_classes: number of classes of the data set.
+      name: name of the data set in errors.
       exact: whether the classifier may not have more classes than `num_classes`.
-      outputs: what it puts out: one of `OUTPUTS`.
+      outputs: kind of the classifier's outputs, one of `OUTPUTS`.
       sample: images [B, H, W, C] to try it on; by default 8 of noise.
 
     Returns:
@@ -78,7 +78,7 @@ def _check_input(classifier: keras.Model, image_shape: tuple[int, int, int], nam
 
 
 def _first_scale(model: keras.Model) -> float | None:
-    """Of the first Rescaling layer, at any depth; None where there is none."""
+    """Scale of the first Rescaling layer, at any depth; None where there is none."""
     for layer in getattr(model, "layers", ()):
         if isinstance(layer, keras.layers.Rescaling):
             return float(np.max(np.abs(layer.scale)))

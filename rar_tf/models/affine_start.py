@@ -1,4 +1,4 @@
-"""What the points of a line share: a network whose first layer is affine, in two parts."""
+"""Networks in two parts, the first affine: points on a line share its computation."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which layer's derivatives changed: networks that take some of them from another point."""
+"""Networks whose layers take derivatives from another point, to find causes of a change."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -33,7 +33,7 @@ def nonlinear_layers(model: keras.Model) -> list[str]:
 
 
 def with_borrowed_derivatives(model: keras.Model, layers: Collection[str]) -> keras.Model:
-    """The model on two stacked halves of points; the first borrows derivatives of the second.
+    """The model on two stacked halves of points; the first uses derivatives of the second.
 
     Values [2B, classes] are the model's. Backwards, the named layers' Jacobians are for both
     halves those at the second half's values; every other layer's are its own. With all of

@@ -1,4 +1,4 @@
-"""The same classifier, arranged so that attributions and their gradients cost less."""
+"""Classifier copies arranged so that second derivatives cost less (double backpropagation)."""
 
 import collections
 from collections.abc import Callable, Collection
@@ -85,14 +85,14 @@ class MaxPoolThenActivate(keras.layers.Layer):
     def __init__(self, activation: Callable, **options: Any) -> None:
         """
         Args:
-          activation: of the pooled values.
+          activation: activation of the pooled values.
           **options: of `keras.layers.Layer`.
         """
         super().__init__(**options)
         self.activation = activation
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, H, W, C] -> [B, H / 2, W / 2, C]."""
+        """Pooled activations: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
         return self.activation(_max_pool(inputs))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -132,7 +132,7 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
 
 
 def _is_halving(operation: keras.Operation) -> bool:
-    """Whether this is max pooling by 2 of even sides, channels last, wherever it stands."""
+    """Whether this is max pooling by 2 of even sides, channels last, at each of its uses."""
     if type(operation) is not keras.layers.MaxPooling2D:
         return False
     sides = [side for node in operation._inbound_nodes for side in node.input_tensors[0].shape[1:3]]
@@ -144,7 +144,7 @@ def _is_halving(operation: keras.Operation) -> bool:
 
 
 def _movable(graph: keras.Model, keep: Collection[str]) -> dict[keras.Operation, keras.Operation]:
-    """{pooling: the layer whose ReLU may move behind it}."""
+    """Layers whose ReLU may move behind a pooling: {pooling: layer}."""
     # The graph's own nodes: a layer knows those of every other graph that it stands in as well.
     nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
     uses = collections.Counter(node.operation for node in nodes)

@@ -1,4 +1,4 @@
-"""The seven weight initializers that [FAR] compares, and the scale of what they draw."""
+"""The seven weight initializers that [FAR] compares, and scaling of initial kernels."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class _Initializer(NamedTuple):
-    """Each is (fan_in, fan_out) -> its number; a uniform's half width, a normal's deviation."""
+    """Distributions of kernels and biases; widths are functions of (fan_in, fan_out)."""
 
     distribution: str
     kernel: Callable[[float, float], float]
@@ -55,7 +55,7 @@ def reinitialize(model: keras.Model, name: str, seed: int = 0) -> None:
     Args:
       model: a built Keras model.
       name: one of `INITIALIZERS`.
-      seed: of the draws, >= 0.
+      seed: seed of the draws, >= 0.
 
     Raises:
       ValueError: an unknown name, or a model without kernels (one not built).
@@ -88,8 +88,8 @@ def scale_kernels(model: keras.Model, factor: float, first: float | None = None)
 
     Args:
       model: a built Keras model.
-      factor: of the kernels.
-      first: of the first kernel, the one that sees the image; None for `factor`.
+      factor: factor of the kernels.
+      first: factor of the first kernel, whose input is the image; None for `factor`.
 
     Raises:
       ValueError: a factor that is not positive and finite.

@@ -1,4 +1,4 @@
-"""Classifiers from `.keras` files; nothing in them is executed or unpickled."""
+"""Loading of classifiers from `.keras` files, without executing code or unpickling."""
 
 import pathlib
 import zipfile

@@ -23,15 +23,15 @@ def build(
     """The named architecture at its initial weights.
 
     Args:
-      architecture: a name of `ARCHITECTURES`, or "module:function" of one's own: from
-        (num_classes, input_shape, seed) to a Keras model, with weight_decay if it likes.
+      architecture: a name of `ARCHITECTURES`, or a custom "module:function": from
+        (num_classes, input_shape, seed) to a Keras model, optionally with weight_decay.
       num_classes: number of logits.
       input_shape: [H, W, C] of an image.
-      seed: of the initial weights.
+      seed: seed of the initial weights.
       weight_decay: wd of the L2 loss wd * sum w^2 / 2 on kernels.
 
     Raises:
-      ValueError: an unknown name; a function of one's own that fails, or whose model does not
+      ValueError: an unknown name; a custom function that fails, or whose model does not
         map such images to so many logits.
     """
     constructor = find("architecture", architecture, ARCHITECTURES)

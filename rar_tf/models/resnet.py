@@ -54,8 +54,8 @@ def flower_resnet(
       num_classes: number of logits.
       input_shape: [H, W, C] of an image, H and W divisible by 4; pixels in [0, 1].
       weight_decay: the model's `losses` hold `weight_decay * sum w^2 / 2` per kernel.
-      seed: of the kernels; layer i draws from `seed + i`.
-      name: of the model.
+      seed: seed of the kernels; layer i draws from `seed + i`.
+      name: name of the model.
 
     Returns:
       A plain Functional model from images [B, H, W, C] to float32 logits [B, num_classes],
@@ -87,8 +87,8 @@ def resnet18(
       normalization: one of `NORMALIZATIONS`; "group_norm" (32 groups) has no state and
         sees each image alone.
       weight_decay: the model's `losses` hold `weight_decay * sum w^2 / 2` per kernel.
-      seed: of the kernels; layer i draws from `seed + i`.
-      name: of the model.
+      seed: seed of the kernels; layer i draws from `seed + i`.
+      name: name of the model.
 
     Returns:
       A plain Functional model from images [B, H, W, C] to float32 logits [B, num_classes].

@@ -29,8 +29,8 @@ def small_cnn(
       kernel_stddev: standard deviation of the truncated normal kernels.
       bias: the constant that all biases start from.
       weight_decay: the model's `losses` hold `weight_decay * sum w^2 / 2` per kernel.
-      seed: of the kernels; layer i draws from `seed + i`.
-      name: of the model.
+      seed: seed of the kernels; layer i draws from `seed + i`.
+      name: name of the model.
 
     Returns:
       A Keras model from images [B, H, W, C] to logits [B, num_classes].

@@ -1,4 +1,4 @@
-"""A user's classifier as a map from images to logits, whatever it puts out."""
+"""Conversion of a classifier with any outputs to images -> logits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ _SIGMOID = (keras.activations.sigmoid, keras.ops.sigmoid, tf.nn.sigmoid)
 def to_logits(
     model: keras.Model, outputs: str = "auto", *, sample: tf.Tensor | None = None
 ) -> tuple[keras.Model, str]:
-    """The classifier's logits, on the same variables, and how they were had.
+    """The classifier's logits, on the same variables, and how they were obtained.
 
     A softmax at the end (of a layer's `activation`, a layer or an operation, at any depth)
     is taken away. Probabilities that come otherwise are replaced by their logarithms,
@@ -26,7 +26,7 @@ def to_logits(
 
     Args:
       model: a Keras classifier, images [B, H, W, C] -> [B, classes].
-      outputs: what the model puts out: one of `OUTPUTS`. "auto" calls it probabilities
+      outputs: kind of the model's outputs, one of `OUTPUTS`. "auto" calls it probabilities
         if there is a softmax to take away, or if the outputs on `sample` are >= 0 with
         sum 1 within 0.01.
       sample: images [B, H, W, C] to look at; by default 8 of noise, if the model knows
@@ -62,7 +62,7 @@ def to_logits(
 
 
 def _last_operation(model: Any) -> Any:
-    """The operation whose output is the model's; a subclassed model itself."""
+    """The operation whose output is the model's output; the model itself if subclassed."""
     while isinstance(model, (keras.Function, keras.Sequential)):
         model = functional_view(model).operations[-1]
     return model
@@ -86,7 +86,7 @@ def _linear(last: Any) -> Any:
 
 
 def _nothing(dtype: str | None) -> Callable:
-    """In the place of an operation of this dtype: what remains loads without this project."""
+    """Identity in place of an operation of this dtype; it loads without this project."""
 
     def call(inputs: Any, **_: Any) -> Any:  # Keras gives a Softmax layer its mask
         same = dtype is None or keras.backend.standardize_dtype(inputs.dtype) == dtype
@@ -111,7 +111,7 @@ def _are_probabilities(model: keras.Model, sample: tf.Tensor | None) -> bool:
 
 
 def _check_shape(*shapes: Any) -> None:
-    """Of each output, as far as it is known."""
+    """Raise ValueError unless the known shapes are of one output [B, classes >= 2]."""
     if shapes and (len(shapes) > 1 or len(shapes[0]) != 2 or shapes[0][1] == 1):
         raise ValueError(
             "model must have one output [B, classes >= 2]. "

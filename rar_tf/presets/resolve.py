@@ -9,7 +9,7 @@ from rar_tf.presets.paper import paper
 from rar_tf.presets.preset import Preset, applies
 
 SCHEDULES = {"fast": fast, "paper": paper}
-# A `.keras` file brings its own.
+# Settings that a `.keras` file determines.
 _NOT_WITH_A_FILE = (
     "architecture",
     "initializer",
@@ -29,7 +29,7 @@ def resolve(
       objective: a name of `rar_tf.objective.OBJECTIVES`, or "module:function" of a custom
         constructor, whose arguments' defaults then are the preset's.
       schedule: "fast" or "paper".
-      seed: of the run.
+      seed: seed for initial weights, data order and random starts.
       **overrides: settings by flat name, see `setting_names`; None leaves the preset's value.
         "options" holds settings of a custom objective by name.
 

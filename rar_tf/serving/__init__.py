@@ -1,4 +1,4 @@
-"""How a classifier leaves the house: SavedModel with attribution, ONNX, cards, the zoo."""
+"""Export: SavedModel with attribution, ONNX, model cards, zoo."""
 
 from rar_tf.serving import zoo
 from rar_tf.serving.card import Provenance, model_card

@@ -41,7 +41,7 @@ class Provenance:
       preset: the run's settings, as in preset.json.
       validation: the last row of the run's metrics.csv.
       report: an evaluation.
-      training: what else is to be said of the run, such as its command and minutes.
+      training: further facts about the run, such as its command and minutes.
     """
 
     preset: dict[str, Any] | None = None
@@ -75,8 +75,8 @@ def model_card(
 
     Args:
       network: the classifier, images -> logits.
-      outputs: how its logits were had, see `models.to_logits`.
-      provenance: what is known of it.
+      outputs: how logits were obtained, see `models.to_logits`.
+      provenance: known facts about the classifier.
     """
     known = provenance or Provenance()
     preset = known.preset or {}

@@ -1,4 +1,4 @@
-"""What the endpoints compute, as functions of a classifier: prediction and attribution."""
+"""Endpoints of an export as functions of a classifier: prediction and attribution."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A classifier as a SavedModel that predicts and attributes, and needs no code of ours."""
+"""Export of a classifier as a SavedModel that predicts and attributes without this project."""
 
 import os
 import pathlib
@@ -42,13 +42,13 @@ def export(
 
     Args:
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
-      folder: where to write; for TensorFlow Serving its last part is the version number. An
+      folder: folder to write; for TensorFlow Serving its last part is the version number. An
         earlier export there is replaced.
       explainer: which map `attribute` answers with: integrated gradients.
       nodes_per_pass: nodes of one image in one pass of the classifier.
       images_per_pass: images in one pass of the classifier.
-      outputs: what the classifier puts out, see `models.to_logits`.
-      provenance: what is known of the classifier, for the card.
+      outputs: kind of the classifier's outputs, see `models.to_logits`.
+      provenance: known facts about the classifier, for the card.
 
     Returns:
       The folder.

@@ -1,4 +1,4 @@
-"""The prediction as an ONNX graph."""
+"""Export of the logits as an ONNX graph."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ def export_onnx(
     Args:
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       path: the `.onnx` file.
-      outputs: what the classifier puts out, see `models.to_logits`.
+      outputs: kind of the classifier's outputs, see `models.to_logits`.
 
     Raises:
       ImportError: `tf2onnx` is not installed (the extra `onnx`).

@@ -55,10 +55,11 @@ def load(name: str, *, root: str | os.PathLike | None = None) -> keras.Model:
 
 
 def card(name: str, *, root: str | os.PathLike | None = None) -> dict[str, Any]:
-    """What `save` was told of it: settings, how it was trained, what was measured.
+    """Card of an entry: its settings, training and measured figures.
 
     Args:
-      name, root: as of `load`.
+      name: DATASET/OBJECTIVE, one of `names(root)`.
+      root: the zoo's folder; None for that of the checkout.
 
     Raises:
       ValueError: no such entry, or a damaged card.
