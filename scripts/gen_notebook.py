@@ -54,7 +54,7 @@ def execute(code: str, names: dict[str, Any]) -> list[dict]:
     return outputs
 
 
-def _image(figure) -> dict:
+def _image(figure: Figure) -> dict:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     data = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii")}
