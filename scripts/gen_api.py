@@ -125,7 +125,7 @@ def signatures() -> str:
     return head + "\n".join(lines) + "\n"
 
 
-def _one_line(signature):
+def _one_line(signature: str) -> str:
     """Fields of a class, which stand in lines of four blanks, after semicolons."""
     first, *fields = signature.split("\n    ")
     return (

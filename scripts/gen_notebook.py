@@ -13,7 +13,10 @@ import io
 import json
 import pathlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "examples" / "steady_explanations.py"
@@ -54,7 +57,7 @@ def execute(code: str, names: dict[str, Any]) -> list[dict]:
     return outputs
 
 
-def _image(figure) -> dict:
+def _image(figure: "Figure") -> dict:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     data = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii")}

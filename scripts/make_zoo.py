@@ -69,7 +69,7 @@ def from_run(run: Workdir) -> tuple[str, Provenance]:
     return name, dataclasses.replace(known, training=training, validation=None)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     """Writes the entry."""
     del argv
     root = pathlib.Path(FLAGS.output)

@@ -146,9 +146,15 @@ def test_a_truncated_newest_checkpoint_gives_way_to_the_one_before(train, tmp_pa
     assert "resuming at step 3" in run.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not mounts.PERMITTED, reason="no mount namespaces on this system")
-@pytest.mark.parametrize("size", [8_000, 1_000_000, 7_000_000])
+@pytest.mark.parametrize(
+    "size",
+    [
+        8_000,
+        pytest.param(1_000_000, marks=pytest.mark.slow),
+        pytest.param(7_000_000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_loses_nothing(data, tmp_path, undisturbed, size):
     """Full at the first files, at the first checkpoint, and at a later one."""
     (tmp_path / "run").mkdir()

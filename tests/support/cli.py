@@ -103,7 +103,7 @@ class CommandLine:
         """
         self._start_server()
         output = self._folder / f"command-{len(self._commands)}"
-        arguments = (module, *map(os.fspath, flags))
+        arguments = (module, *(os.fspath(flag) for flag in flags))
         environment = {**os.environ, **(env or {})}
         process = self._context.Process(
             name=" ".join(arguments),

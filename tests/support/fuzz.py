@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import IO
 
 import tensorflow as tf  # noqa: F401  Imported, not used, before the children fork.
 from absl import app, flags
@@ -31,6 +33,8 @@ import rar_tf.training  # noqa: F401
 from tests.support import hostile
 
 FLAGS = flags.FLAGS
+Case = tuple[str, str]
+Record = tuple[Case, hostile.Outcome, float]
 
 flags.DEFINE_integer("inputs", 2000, "How many files are damaged at random.")
 flags.DEFINE_integer("seed", 0, "Of the damage.")
@@ -38,7 +42,7 @@ flags.DEFINE_float("seconds", 60.0, "A reader may take.")
 flags.DEFINE_float("gigabytes", 4.0, "A reader may take, beyond what it starts with.")
 
 
-def damaged_inputs(count: int, seed: int) -> list[tuple[str, str]]:
+def damaged_inputs(count: int, seed: int) -> list[Case]:
     """(format, what): each format undamaged, then `count` damaged ones, the formats in turn."""
     names = sorted(hostile.formats())
     damaged = [(names[i % len(names)], f"damage {seed}-{i}") for i in range(count)]
@@ -61,11 +65,11 @@ def content_of(name: str, what: str, folder: pathlib.Path, whole: dict[str, byte
     return hostile.damaged(content, generator)
 
 
-def work(inputs, pipe, gigabytes: float) -> None:
+def work(inputs: Iterable[Case], pipe: IO[str], gigabytes: float) -> None:
     """In a child: reads one input after the other and reports each, before and after."""
     most = int(gigabytes * 1e9) + virtual_bytes()
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    formats, whole = hostile.formats(), {}
+    formats, whole = hostile.formats(), dict[str, bytes]()
     for name, what in inputs:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="fuzz-"))
         try:
@@ -86,7 +90,7 @@ def virtual_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def outcomes(inputs, seconds: float, gigabytes: float):
+def outcomes(inputs: Iterable[Case], seconds: float, gigabytes: float) -> Iterator[Record]:
     """Yields (input, outcome, peak GB so far); a child that dies or hangs is an outcome too."""
     left = list(inputs)
     while left:
@@ -110,12 +114,12 @@ def outcomes(inputs, seconds: float, gigabytes: float):
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if left:
-            how = os.waitstatus_to_exitcode(status)
-            verdict = "hung" if how == -signal.SIGKILL else "killed its process"
-            yield left.pop(0), hostile.Outcome(verdict, f"status {how}", seconds), 0.0
+            exitcode = os.waitstatus_to_exitcode(status)
+            verdict = "hung" if exitcode == -signal.SIGKILL else "killed its process"
+            yield left.pop(0), hostile.Outcome(verdict, f"status {exitcode}", seconds), 0.0
 
 
-def lines(pipe, seconds: float):
+def lines(pipe: IO[str], seconds: float) -> Iterator[str]:
     """Lines of the pipe but "start"; ends with the pipe, or `seconds` after a silent "start"."""
     started = None
     while True:
@@ -130,29 +134,29 @@ def lines(pipe, seconds: float):
             yield line
 
 
-def table(found) -> str:
+def table(records: list[Record]) -> str:
     """The counts of damaged inputs by format, then the crafted ones line by line."""
     rows = ["| file | damaged | loaded | refused | anything else | slowest, s |"]
     rows.append("|---|---|---|---|---|---|")
-    damaged = [item for item in found if item[0][1].startswith("damage ")]
+    damaged = [item for item in records if item[0][1].startswith("damage ")]
     for name in sorted({item[0][0] for item in damaged}):
-        mine = [outcome for (kind, _), outcome, _ in damaged if kind == name]
-        counts = Counter(outcome.verdict for outcome in mine)
+        of_format = [outcome for (kind, _), outcome, _ in damaged if kind == name]
+        counts = Counter(outcome.verdict for outcome in of_format)
         good = counts["loaded"], counts["refused"]
-        slowest = max(outcome.seconds for outcome in mine)
+        slowest = max(outcome.seconds for outcome in of_format)
         rows.append(
-            f"| {name} | {len(mine)} | {good[0]} | {good[1]} | {len(mine) - sum(good)} "
+            f"| {name} | {len(of_format)} | {good[0]} | {good[1]} | {len(of_format) - sum(good)} "
             f"| {slowest:.1f} |"
         )
     rows += ["", "| file | made to | outcome | s | what the user sees |", "|---|---|---|---|---|"]
-    for (name, what), outcome, _ in found:
+    for (name, what), outcome, _ in records:
         if what != "nothing" and not what.startswith("damage "):
             said = " ".join(outcome.said.split()).replace("|", "\\|")[:160]
             rows.append(f"| {name} | {what} | {outcome.verdict} | {outcome.seconds:.1f} | {said} |")
     return "\n".join(rows)
 
 
-def is_bad(case: tuple[str, str], outcome: hostile.Outcome) -> bool:
+def is_bad(case: Case, outcome: hostile.Outcome) -> bool:
     """Whether an input got what none should get."""
     name, what = case
     if what == "nothing" and hostile.formats()[name].intact:
@@ -160,18 +164,18 @@ def is_bad(case: tuple[str, str], outcome: hostile.Outcome) -> bool:
     return outcome.verdict not in ("loaded", "refused")
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     """Exit status 1 where an input did anything but load or be refused."""
     if len(argv) > 1:
         raise app.UsageError(f"expected flags only. Received: {' '.join(argv[1:])}")
     crafted = list(hostile.crafted(pathlib.Path()))
     inputs = crafted + damaged_inputs(FLAGS.inputs, FLAGS.seed)
-    found = list(outcomes(inputs, FLAGS.seconds, FLAGS.gigabytes))
-    print(table(found))
-    bad = [item for item in found if is_bad(*item[:2])]
+    records = list(outcomes(inputs, FLAGS.seconds, FLAGS.gigabytes))
+    print(table(records))
+    bad = [item for item in records if is_bad(*item[:2])]
     print(
         f"\n{len(crafted)} made to do harm and {FLAGS.inputs} damaged, {len(bad)} with another "
-        f"outcome; at most {max(peak for *_, peak in found):.2f} GB in memory"
+        f"outcome; at most {max(peak for *_, peak in records):.2f} GB in memory"
     )
     for (name, what), outcome, _ in bad:
         print(f"{name}, {what}: {outcome.verdict}: {outcome.said}")

@@ -13,14 +13,23 @@ import random
 import re
 import struct
 import tarfile
+import tempfile
+import time
 import zipfile
-from collections.abc import Callable
-from typing import NamedTuple
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import PIL.Image
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.support.paths import TESTDATA
+
+if TYPE_CHECKING:
+    from rar_tf.training import RobustModel
+
+Members = Mapping[str, bytes]
+
 _URL = "https://example.org/archive"
 # What each of our errors has: what was expected, and what came or what to do.
 SENTENCE = re.compile(r"Received: |could be read|is not a preset|cannot be used|holds a run with")
@@ -45,28 +54,28 @@ class Format(NamedTuple):
     intact: bool = True
 
 
-def _npz(**arrays):
+def _npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
-def _images(count=30):
+def _images(count: int = 30) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
 
 
-def _labels(count=30):
+def _labels(count: int = 30) -> np.ndarray:
     return np.arange(count) % 3
 
 
-def _encoded(kind, shape=(9, 7, 3)):
+def _encoded(kind: str, shape: tuple[int, ...] = (9, 7, 3)) -> bytes:
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     PIL.Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
 
 
-def _zip(members, compression=zipfile.ZIP_DEFLATED):
+def _zip(members: Members, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression, compresslevel=1) as archive:
         for name, content in members.items():
@@ -74,11 +83,11 @@ def _zip(members, compression=zipfile.ZIP_DEFLATED):
     return buffer.getvalue()
 
 
-def _ppm():
+def _ppm() -> bytes:
     return b"P6 7 9 255\n" + _images(1).tobytes()[: 7 * 9 * 3]
 
 
-def _tar(members, extra=()):
+def _tar(members: Members, extra: Sequence[tarfile.TarInfo] = ()) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
         for member in extra:
@@ -90,19 +99,19 @@ def _tar(members, extra=()):
     return buffer.getvalue()
 
 
-def _cifar(count=2):
+def _cifar(count: int = 2) -> dict[str, bytes]:
     record = bytes([3]) + bytes(3072)
     names = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
     return {name: record * count for name in [*names, "cifar-10-batches-bin/test_batch.bin"]}
 
 
-def _idx():
+def _idx() -> bytes:
     from rar_tf.datasets import idx
 
     return idx.encode(_labels().astype(np.uint8))
 
 
-def _checkpoint_model():
+def _checkpoint_model() -> "RobustModel":
     import keras
 
     from rar_tf.objective import natural
@@ -116,40 +125,38 @@ def _checkpoint_model():
     return model
 
 
-def _checkpoint():
-    import tempfile
-
+def _checkpoint() -> bytes:
     from rar_tf.runs import checkpoints
 
     with tempfile.TemporaryDirectory() as folder:
         return checkpoints.save(pathlib.Path(folder), _checkpoint_model()).read_bytes()
 
 
-def _preset():
+def _preset() -> bytes:
     from rar_tf.presets import resolve
 
     return resolve("fashion_mnist", "ig_norm").to_json().encode()
 
 
-def _read_model(path):
+def _read_model(path: pathlib.Path) -> object:
     from rar_tf.models import load_classifier
 
     return load_classifier(path)
 
 
-def _read_data(path):
+def _read_data(path: pathlib.Path) -> object:
     from rar_tf.datasets import load
 
     return load(f"npz:{path}")
 
 
-def _read_checkpoint(path):
+def _read_checkpoint(path: pathlib.Path) -> object:
     from rar_tf.runs import checkpoints
 
     return checkpoints.restore_latest(path.parent, _checkpoint_model())
 
 
-def _read_zoo(path):
+def _read_zoo(path: pathlib.Path) -> object:
     from rar_tf.serving import zoo
 
     card = {"architecture": "small_cnn", "num_classes": 3, "image_shape": [4, 4, 1]}
@@ -157,65 +164,63 @@ def _read_zoo(path):
     return zoo.load("entry", root=path.parents[1])
 
 
-def _zoo():
+def _zoo() -> bytes:
     shapes = [(5, 5, 1, 32), (32,), (5, 5, 32, 64), (64,), (64, 1024), (1024,), (1024, 3), (3,)]
     return _npz(**{f"{k:03d}": np.ones(shape, np.float16) for k, shape in enumerate(shapes)})
 
 
-def _read_idx(path):
+def _read_idx(path: pathlib.Path) -> object:
     from rar_tf.datasets import idx
 
     return idx.read(path, "test_labels", "mnist")
 
 
-def _read_tar(path):
+def _read_tar(path: pathlib.Path) -> object:
     from rar_tf.datasets import cifar10, load
 
     cifar10.IMAGES_PER_MEMBER, cifar10.VALIDATION = 2, 2
     return load("cifar10", manual_dir=path.parent)
 
 
-def _read_zip(path):
+def _read_zip(path: pathlib.Path) -> object:
     from rar_tf.datasets import archives, pixels
 
     with archives.reading(path, _URL), zipfile.ZipFile(path) as archive:
         return pixels.decode_ppm(archives.zip_member(archive, "a/b.ppm", _URL), "a/b.ppm")
 
 
-def _read_image(path):
+def _read_image(path: pathlib.Path) -> object:
     from rar_tf.datasets import pixels
 
     return pixels.decode(path.read_bytes(), str(path))
 
 
-def _read_preset(path):
+def _read_preset(path: pathlib.Path) -> None:
     from rar_tf.presets import resolve
     from rar_tf.runs import Workdir
 
-    return Workdir(path.parent).claim(resolve("fashion_mnist", "ig_norm"))
+    Workdir(path.parent).claim(resolve("fashion_mnist", "ig_norm"))
 
 
-def _read_metrics(path):
+def _read_metrics(path: pathlib.Path) -> object:
     from rar_tf.runs.callbacks import read_metrics
 
     return read_metrics(path)
 
 
-def _report():
+def _report() -> bytes:
     from tests.support.tiny_evaluation import report
 
     return report("mine").to_json().encode()
 
 
-def _read_report(path):
+def _read_report(path: pathlib.Path) -> object:
     from rar_tf.evaluation import load_report
 
     return load_report(path)
 
 
-def _examples():
-    import tempfile
-
+def _examples() -> bytes:
     from rar_tf.evaluation import ExamplesFile
     from tests.support.tiny_evaluation import row
 
@@ -225,13 +230,13 @@ def _examples():
         return path.read_bytes()
 
 
-def _read_examples(path):
+def _read_examples(path: pathlib.Path) -> object:
     from rar_tf.evaluation import ExamplesFile
 
     return ExamplesFile(path).rows()
 
 
-def _workdir_errors():
+def _workdir_errors() -> tuple[type[Exception], ...]:
     from rar_tf.runs import WorkdirError
 
     return (ValueError, WorkdirError)
@@ -239,7 +244,7 @@ def _workdir_errors():
 
 def formats() -> dict[str, Format]:
     """Every kind of file that we read, by name."""
-    tiny = ROOT / "testdata" / "tiny.keras"
+    tiny = TESTDATA / "tiny.keras"
     rows = b"step,natural_accuracy,num_examples\n0,0.5,8\n4,0.75,8\n"
     return {
         "keras": Format("model.keras", tiny.read_bytes, _read_model),
@@ -298,29 +303,29 @@ class Payload:
     def __init__(self, sentinel: pathlib.Path):
         self._sentinel = str(sentinel)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return open, (self._sentinel, "w")
 
 
-def _header(shape, dtype="|u1"):
+def _header(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:
     buffer = io.BytesIO()
     fields = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(buffer, fields)
     return buffer.getvalue()
 
 
-def _pickled(sentinel):
+def _pickled(sentinel: pathlib.Path) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.array([Payload(sentinel)] * 30, object), allow_pickle=True)
     return buffer.getvalue()
 
 
-def _outside(folder):
+def _outside(folder: pathlib.Path) -> dict[str, bytes]:
     return {"../../escaped": b"x", str(folder / "escaped"): b"x", "a/../../escaped": b"x"}
 
 
-def _with_config(config, **extra):
-    tiny = (ROOT / "testdata" / "tiny.keras").read_bytes()
+def _with_config(config: dict | None, **extra: bytes) -> bytes:
+    tiny = (TESTDATA / "tiny.keras").read_bytes()
     with zipfile.ZipFile(io.BytesIO(tiny)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     if config is not None:
@@ -328,7 +333,7 @@ def _with_config(config, **extra):
     return _zip(members | extra, zipfile.ZIP_STORED)
 
 
-def _lambda_model(sentinel):
+def _lambda_model(sentinel: pathlib.Path) -> bytes:
     import keras
 
     function = eval(f"lambda x: (open({str(sentinel)!r}, 'w'), x)[1]")
@@ -337,7 +342,7 @@ def _lambda_model(sentinel):
     return _with_config(config)
 
 
-def _call(module, name):
+def _call(module: str, name: str) -> bytes:
     """A model that loads, but for an activation that is any function of any module."""
     import keras
 
@@ -348,7 +353,7 @@ def _call(module, name):
     return _with_config(config)
 
 
-def _wide_model():
+def _wide_model() -> bytes:
     import keras
 
     config = keras.saving.serialize_keras_object(
@@ -358,7 +363,7 @@ def _wide_model():
     return _with_config(config)
 
 
-def _linked_weights(folder):
+def _linked_weights(folder: pathlib.Path) -> bytes:
     """Weights that are links to another file."""
     import h5py
 
@@ -368,19 +373,17 @@ def _linked_weights(folder):
     return _with_config(None, **{"model.weights.h5": buffer.getvalue()})
 
 
-def _huge_png(side, content=b""):
+def _huge_png(side: int, content: bytes = b"") -> bytes:
     size = struct.pack(">II5B", side, side, 8, 2, 0, 0, 0)
 
-    def part(name, data):
-        import zlib
-
+    def part(name: bytes, data: bytes) -> bytes:
         check = zlib.crc32(name + data)
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
 
     return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", size) + part(b"IDAT", content) + part(b"IEND", b"")
 
 
-def _encrypted(content):
+def _encrypted(content: bytes) -> bytes:
     """The zip archive with the flag of encryption set on its members."""
     data = bytearray(content)
     for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -391,7 +394,7 @@ def _encrypted(content):
     return bytes(data)
 
 
-def _special(kind, name, target="/etc/hostname"):
+def _special(kind: bytes, name: str, target: str = "/etc/hostname") -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, target
     return member
@@ -473,9 +476,7 @@ def crafted(folder: pathlib.Path) -> dict[tuple[str, str], Callable[[], bytes]]:
     }
 
 
-def _encoded_zeros(side):
-    import zlib
-
+def _encoded_zeros(side: int) -> bytes:
     compressor = zlib.compressobj(1)
     row = bytes(1 + 3 * side)
     content = b"".join(compressor.compress(row) for _ in range(side)) + compressor.flush()
@@ -491,10 +492,7 @@ class Outcome(NamedTuple):
 
 
 def read(kind: Format, content: bytes, folder: pathlib.Path) -> Outcome:
-    """Reads the content as a file in a new folder two below `folder`, and looks what it did."""
-    import tempfile
-    import time
-
+    """Read the content as a file in a new folder two below `folder`, and see what it did."""
     path = folder / "a" / "b" / kind.name
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -502,7 +500,7 @@ def read(kind: Format, content: bytes, folder: pathlib.Path) -> Outcome:
     scratch.mkdir()
     started = time.monotonic()
     verdict, said = "loaded", ""
-    with _temporary(tempfile, scratch), contextlib.redirect_stderr(io.StringIO()):
+    with _temporary(scratch), contextlib.redirect_stderr(io.StringIO()):
         try:
             kind.read(path)
         except kind.errors as error:
@@ -518,8 +516,9 @@ def read(kind: Format, content: bytes, folder: pathlib.Path) -> Outcome:
 
 
 @contextlib.contextmanager
-def _temporary(tempfile, folder):
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+def _temporary(folder: pathlib.Path) -> Iterator[None]:
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """Independent constructions that several tests hold the library against."""
 
-import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -8,9 +8,9 @@ import scipy.stats
 import tensorflow as tf
 
 from rar_tf.models import small_cnn
+from tests.support.paths import TESTDATA, TESTS
 
-TESTS = pathlib.Path(__file__).parents[1]
-FASHION_SAMPLE = TESTS / "testdata" / "fashion_mnist_sample.npz"
+FASHION_SAMPLE = TESTDATA / "fashion_mnist_sample.npz"
 
 
 def golden(name: str) -> dict[str, np.ndarray]:
@@ -57,7 +57,7 @@ def leaky_pair(seed: int = 0) -> tuple[keras.Model, keras.Model]:
     Two networks built apart, with equal weights.
     """
 
-    def network(activation):
+    def network(activation: Callable[[], keras.layers.Layer]) -> keras.Model:
         return keras.Sequential(
             [
                 keras.Input((6, 6, 3)),
@@ -70,7 +70,7 @@ def leaky_pair(seed: int = 0) -> tuple[keras.Model, keras.Model]:
             ]
         )
 
-    def smooth():
+    def smooth() -> keras.layers.Layer:
         return keras.layers.Activation(lambda z: 0.1 * z + 0.9 * tf.math.softplus(z))
 
     relu, twin = network(lambda: keras.layers.LeakyReLU(negative_slope=0.1)), network(smooth)
@@ -81,7 +81,7 @@ def leaky_pair(seed: int = 0) -> tuple[keras.Model, keras.Model]:
     return relu, twin
 
 
-def slow_map(network, image: np.ndarray, label: int, nodes: int) -> tf.Tensor:
+def slow_map(network: keras.Model, image: np.ndarray, label: int, nodes: int) -> tf.Tensor:
     """Normalized saliency of right-Riemann IG from black, one node at a time [H, W]."""
     image = tf.convert_to_tensor(image)
     total = tf.zeros_like(image)
@@ -95,7 +95,18 @@ def slow_map(network, image: np.ndarray, label: int, nodes: int) -> tf.Tensor:
     return saliency / tf.reduce_sum(saliency) * float(np.prod(saliency.shape))
 
 
-def slow_ifia(relu, twin, image, label, *, nodes, k, epsilon, step, iterations):
+def slow_ifia(
+    relu: keras.Model,
+    twin: keras.Model,
+    image: np.ndarray,
+    label: int,
+    *,
+    nodes: int,
+    k: int,
+    epsilon: float,
+    step: float,
+    iterations: int,
+) -> tuple[np.ndarray | None, float]:
     """The original's top-k attack with Kendall selection, one image, eagerly.
 
     Returns:

@@ -8,6 +8,8 @@ import concurrent.futures
 import json
 import pathlib
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 # TensorFlow imports Keras when it can.
 sys.modules["keras"] = None  # type: ignore[assignment]
@@ -15,7 +17,7 @@ sys.modules["keras"] = None  # type: ignore[assignment]
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-CALLS = {
+CALLS: dict[str, tuple[str, list[str], int | None]] = {
     "empty": ("attribute", ["image"], 0),
     "one": ("attribute", ["image"], 1),
     "three": ("attribute", ["image"], 3),
@@ -26,15 +28,18 @@ CALLS = {
 }
 
 
-def signature(function):
-    def plain(specs):
+def signature(function: Any) -> dict[str, Any]:
+    """Names, shapes and types of the inputs and outputs."""
+
+    def plain(specs: Mapping[str, Any]) -> dict[str, list]:
         return {name: [spec.shape.as_list(), spec.dtype.name] for name, spec in specs.items()}
 
     _, inputs = function.structured_input_signature
     return {"inputs": plain(inputs), "outputs": plain(function.structured_outputs)}
 
 
-def message(function, **inputs):
+def message(function: Callable[..., Any], **inputs: tf.Tensor) -> str:
+    """The error that a call raises."""
     try:
         function(**inputs)
     except Exception as error:
@@ -42,26 +47,27 @@ def message(function, **inputs):
     return "no error"
 
 
-def main(folder, inputs, results):
-    results = pathlib.Path(results)
-    endpoints = tf.saved_model.load(folder).signatures
+def main(export: str, inputs: str, folder: str) -> None:
+    """Call every endpoint, rightly and wrongly; write what came."""
+    results = pathlib.Path(folder)
+    endpoints = tf.saved_model.load(export).signatures
     with np.load(inputs) as file:
         given = {name: file[name] for name in file.files}
     encoded = tf.constant([value.tobytes() for value in (given["png"], given["jpeg"])])
 
-    def call(endpoint, names, rows=None):
-        found = endpoints[endpoint](**{name: tf.constant(given[name][:rows]) for name in names})
-        return {name: value.numpy() for name, value in found.items()}
+    def call(endpoint: str, names: list[str], rows: int | None = None) -> dict[str, np.ndarray]:
+        outputs = endpoints[endpoint](**{name: tf.constant(given[name][:rows]) for name in names})
+        return {name: value.numpy() for name, value in outputs.items()}
 
     for name, arguments in CALLS.items():
-        np.savez(results / f"{name}.npz", **call(*arguments))
+        np.savez(results / f"{name}.npz", **call(*arguments))  # type: ignore[arg-type]
     decoded = {name: value.numpy() for name, value in endpoints["serve_bytes"](encoded).items()}
     np.savez(results / "decoded.npz", **decoded)
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         waiting = [threads.submit(call, "attribute", ["image"], 1 + k % 11) for k in range(32)]
-        waiting = [thread.result() for thread in waiting]
-    for k, found in enumerate(waiting):
-        np.savez(results / f"thread{k}.npz", **found)
+        answers = [thread.result() for thread in waiting]
+    for k, answer in enumerate(answers):
+        np.savez(results / f"thread{k}.npz", **answer)  # type: ignore[arg-type]
 
     image = given["image"]
     wrong = {

@@ -6,7 +6,8 @@ import numpy as np
 SHAPE, NUM_CLASSES = (6, 5, 3), 4
 
 
-def classifier(*, softmax=False, channels=3, seed=0):
+def classifier(*, softmax: bool = False, channels: int = 3, seed: int = 0) -> keras.Model:
+    """Convolution, ReLU and a dense layer; ends in logits, or in a softmax."""
     layers = keras.layers
     image = keras.Input((*SHAPE[:2], channels), name="image")
     initializer = keras.initializers.RandomNormal(stddev=0.5, seed=seed)
@@ -21,7 +22,7 @@ def classifier(*, softmax=False, channels=3, seed=0):
     return keras.Model(image, logits, name="tiny")
 
 
-def images(count, seed=0):
+def images(count: int, seed: int = 0) -> np.ndarray:
     """Pixels that are levels / 255."""
     levels = np.random.default_rng(seed).integers(0, 256, (count, *SHAPE))
     return levels.astype("float32") / np.float32(255)

@@ -1,6 +1,8 @@
 """A user's own classifier and data, and finished reports, as several tests need them."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,8 +49,9 @@ def quick_protocol() -> Protocol:
     )
 
 
-def row(index, kendall, **values):
-    figures = {
+def row(index: int, kendall: float, **values: Any) -> ExampleMetrics:
+    """One evaluated image, with plausible figures."""
+    figures: dict[str, Any] = {
         "label": 1,
         "top_k": kendall / 2,
         "spearman": kendall,
@@ -64,9 +67,16 @@ def row(index, kendall, **values):
     return ExampleMetrics(index=index, kendall=kendall, **figures | values)
 
 
-def report(name, attack="default", kendalls=(0.2, 0.6), dataset="fashion_mnist", **values):
+def report(
+    name: str,
+    attack: str = "default",
+    kendalls: Sequence[float] = (0.2, 0.6),
+    dataset: str = "fashion_mnist",
+    **values: Any,
+) -> Report:
+    """A finished evaluation of a model of this name."""
     rows = [row(i, kendall) for i, kendall in enumerate(kendalls)]
-    figures = {
+    figures: dict[str, Any] = {
         "model": {"name": name, "file": f"/runs/{name}/model.keras", "preset": None},
         "dataset": {"name": dataset, "class_names": None},
         "protocol": {"name": "rar", "k": 5},

@@ -3,15 +3,16 @@
 import numpy as np
 
 from rar_tf.datasets import ImageData, Split
-from rar_tf.presets import resolve
+from rar_tf.presets import Preset, resolve
 
 MAX_STEPS = 9
 
 
-def tiny_data():
+def tiny_data() -> ImageData:
+    """Three classes of 8x8 grey images that differ in brightness."""
     random = np.random.default_rng(0)
 
-    def split(count):
+    def split(count: int) -> Split:
         labels = (np.arange(count) % 3).astype("int32")
         images = random.integers(0, 100, (count, 8, 8, 1)) + 50 * labels[:, None, None, None]
         return Split(images.astype("uint8"), labels)
@@ -19,7 +20,8 @@ def tiny_data():
     return ImageData("tiny", 3, (8, 8, 1), ("a", "b", "c"), "numpy", split(30), split(6), None)
 
 
-def preset():
+def preset() -> Preset:
+    """IG-NORM from scratch, in nine steps with one attack step and one node."""
     return resolve(
         "fashion_mnist",
         "ig_norm",

@@ -9,7 +9,7 @@ from rar_tf.attack import Attack, LpBall
 from rar_tf.objective import OBJECTIVES, Batch, ig_norm, ig_sum_norm, madry, natural
 from rar_tf.training import RobustModel
 from rar_tf.training.averaging import averaged_weights
-from tests.support.parity import SIGN_STEPS, catalogue, relu_classifier, two_devices
+from tests.support.parity import SIGN_STEPS, relu_classifier, tiny_objective, two_devices
 
 RANDOM = np.random.default_rng(11)
 X = RANDOM.random((8, 4, 4, 1)).astype("float32")
@@ -110,7 +110,7 @@ def test_one_ig_step_against_finite_differences_in_numpy(objective):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_changes_every_weight_and_stays_finite(name):
-    model = robust(relu_classifier(), catalogue(name))
+    model = robust(relu_classifier(), tiny_objective(name))
     before = model.classifier.get_weights()
     history = fit(model, 2)
     assert all(np.isfinite(values).all() for values in history.values())
@@ -125,7 +125,7 @@ def test_fit_on_two_devices_equals_one(name):
 
     def train(strategy):
         with strategy.scope():
-            model = robust(relu_classifier(), catalogue(name), ball=LpBall(norm, EPSILON))
+            model = robust(relu_classifier(), tiny_objective(name), ball=LpBall(norm, EPSILON))
         fit(model, 3)
         return model.classifier.get_weights()
 
@@ -220,7 +220,7 @@ def test_bfloat16_step_comes_near_the_float32_one(name):
         classifier = relu_classifier()
         before = np.concatenate([np.ravel(v) for v in classifier.get_weights()])
         attack = Attack(LpBall(2, EPSILON), steps=3, step_size=0.1)
-        model = RobustModel(classifier, catalogue(name), attack, precision=precision)
+        model = RobustModel(classifier, tiny_objective(name), attack, precision=precision)
         model.compile(keras.optimizers.SGD(LEARNING_RATE))
         model.train_step((tf.constant(X), tf.constant(Y)))
         weights.append(np.concatenate([np.ravel(v) for v in classifier.get_weights()]) - before)
