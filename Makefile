@@ -13,6 +13,8 @@ ARGS ?=
 # The interpreter that makes .venv; found by scripts/make_venv.sh when empty.
 PYTHON ?=
 export PYTHON
+# Processes that run the tests, side by side.
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -30,7 +32,7 @@ train: $(READY)
 venv: $(READY)
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -7,7 +7,23 @@ import pytest
 
 from rar_tf.objective import OBJECTIVES
 from rar_tf.papers import far, rar
-from rar_tf.presets import SCHEDULES, build, differences, natural_start, resolve
+from rar_tf.presets import (
+    SCHEDULES,
+    Preset,
+    applies,
+    build,
+    differences,
+    natural_start,
+    resolve,
+    setting_names,
+)
+from rar_tf.presets.parts import (
+    BallSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    TransportSettings,
+    ValidationSettings,
+)
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "gtsrb", "oxford_flowers17")
 
@@ -260,3 +276,66 @@ def test_the_decay_of_attack_steps_is_of_a_training_with_an_attack():
 def test_differences_name_what_differs():
     before, after = {"a": 1, "b": 2, "d": 1}, {"a": 1, "b": 3, "c": 4}
     assert differences(before, after) == ["b: 2 -> 3", "d: 1 -> None", "c: None -> 4"]
+
+
+def test_settings_by_name_and_parts_are_the_same_preset():
+    for objective in OBJECTIVES:
+        layer = "dense" if objective == "layer_ig_norm" else None
+        preset = resolve("gtsrb", objective, layer=layer, image_size=(16, 24))
+        flat = preset.to_flat()
+        assert None not in flat.values() and "chunk" not in flat
+        assert Preset.from_flat(flat) == Preset.from_flat(json.loads(preset.to_json())) == preset
+        assert flat["attack_steps"] == preset.attack.steps if preset.attack else True
+        assert ("epsilon" in flat) == isinstance(preset.attack, BallSettings)
+        assert ("gamma" in flat) == isinstance(preset.attack, TransportSettings)
+
+
+def test_settings_of_an_earlier_version_are_read():
+    preset = resolve("mnist", "ig_norm")
+    former = dict.fromkeys(setting_names()) | preset.to_flat() | {"chunk": 2, "no_longer": 1}
+    former["lr_factors"] = [0.5]
+    read = Preset.from_flat(former)
+    assert read.objective.values["nodes_per_pass"] == 2
+    assert read == preset.replace(nodes_per_pass=2, lr_factors=(0.5,))
+    with pytest.raises(ValueError, match="epsilon_typo"):
+        preset.replace(epsilon_typo=1)
+    assert preset.replace(ema=0.9).replace(ema=None) == preset
+    for name in ("objective", "seed", "dataset"):
+        with pytest.raises(ValueError, match=f"{name} must be given. Received: None"):
+            Preset.from_flat({key: value for key, value in former.items() if key != name})
+
+
+def test_what_applies_follows_from_the_parts():
+    ball, transport = resolve("mnist", "ig_norm"), resolve("mnist", "distributional")
+    natural = resolve("mnist", "natural")
+    file = resolve("mnist", "natural", init_from="me.keras")
+    for name, presets in (
+        ("seed", (ball, transport, natural, file)),
+        ("ema", (ball, transport, natural, file)),
+        ("epsilon", (ball,)),
+        ("attack_decay", (ball, transport)),
+        ("gamma", (transport,)),
+        ("ig_steps", (ball, transport)),
+        ("natural_steps", (ball, transport)),
+        ("architecture", (ball, transport, natural)),
+        ("options", ()),
+    ):
+        for preset in (ball, transport, natural, file):
+            assert applies(preset, name) == (preset in presets), (name, preset)
+    with pytest.raises(ValueError, match="setting must be one of"):
+        applies(ball, "epsilon_typo")
+
+
+def test_parts_check_themselves():
+    for part, message in (
+        (lambda: BallSettings(epsilon=-1.0), "epsilon must be"),
+        (lambda: BallSettings(step_size=0.0), "attack_step_size must be > 0"),
+        (lambda: TransportSettings(gamma=-1.0), "gamma must be"),
+        (lambda: ObjectiveSettings("ig_norm", {"wieght": 1.0}), "settings of objective=ig_norm"),
+        (lambda: ObjectiveSettings("ig_norm", {"ig_steps": 1.5}), "ig_steps must be of type int"),
+        (lambda: ObjectiveSettings("layer_ig_norm"), "layer must be given"),
+        (lambda: ModelSettings(architecture=None), "architecture must be given"),
+        (lambda: ValidationSettings(validate_every=0), "validate_every must be >= 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            part()
