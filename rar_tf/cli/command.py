@@ -101,7 +101,7 @@ def _main(
     except Stop as stopped:
         _fail(str(stopped), stopped.status, prefix="")
     except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from here", 130, prefix="")
+        _fail("stopped; the same command resumes from here", 130, prefix="")
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         logging.debug("details", exc_info=True)
         first = (str(error) or "allocation failed").splitlines()[0]

@@ -223,7 +223,7 @@ def run() -> str:
                 raise Stop(str(stopped), 128 + stopped.signum) from stopped
             if not budget.spent:
                 raise
-            logging.info("the budget is spent; the same command goes on from here")
+            logging.info("the budget is spent; the same command resumes from here")
     draw(runner)
     if failed:
         raise Stop("\n".join(f"error: {line}" for line in failed), 1)
