@@ -90,7 +90,9 @@ def test_what_a_killed_process_left_half_written_goes_and_nothing_else(tmp_path)
     ],
 )
 def test_what_cannot_be_written_says_what_to_do(tmp_path, number, remedy):
-    with pytest.raises(WorkdirError, match=rf"{os.strerror(number)}.*before are complete: {remedy}"):
+    with pytest.raises(
+        WorkdirError, match=rf"{os.strerror(number)}.*before are complete: {remedy}"
+    ):
         with Workdir(tmp_path).writing():
             raise OSError(number, os.strerror(number), "checkpoints/step-00000003.npz")
     with pytest.raises(OSError, match="Interrupted"), Workdir(tmp_path).writing():
