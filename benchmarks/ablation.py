@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.timing import timed
 from rar_tf import datasets, evaluation
-from rar_tf.cli.settings import settings
+from rar_tf.cli.settings import parse_settings
 from rar_tf.environment import hardware, versions
 from rar_tf.files import write_atomically
 from rar_tf.presets import natural_start, resolve
@@ -43,7 +43,7 @@ flags.DEFINE_integer("seed", 0, "Of trainings and attacks.")
 def measure(text: str, data: datasets.ImageData) -> dict:
     """The row of one model, such as "ig_norm,weight=0.6"."""
     objective, *given = text.split(",")
-    preset = resolve(FLAGS.dataset, objective, seed=FLAGS.seed, **settings("--model", given))
+    preset = resolve(FLAGS.dataset, objective, seed=FLAGS.seed, **parse_settings("--model", given))
     root = pathlib.Path(FLAGS.root)
     if preset.model.init_from == "natural":
         train_in(root, natural_start(preset), data)

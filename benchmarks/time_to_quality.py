@@ -28,7 +28,7 @@ from rar_tf.presets import resolve
 from rar_tf.reporting import measurements
 from rar_tf.reporting.tables import PUBLISHED
 from rar_tf.runs import Workdir, train
-from rar_tf.runs.callbacks import read_metrics
+from rar_tf.runs.validation_callback import read_metrics
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("root", "runs/time_to_quality", "Folder of the runs and of their rows.")

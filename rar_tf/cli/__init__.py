@@ -1,4 +1,4 @@
 """Command lines: train, export, evaluate, explain, report, study, each with its flags."""
 
-# Before anything else imports TensorFlow.
+# First, before any other module imports TensorFlow.
 from rar_tf.cli import silence as silence

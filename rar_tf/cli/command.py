@@ -1,4 +1,4 @@
-"""One command from its flags to its exit status: messages, verbosity, the closing line."""
+"""Running of a command: flags, verbosity, error messages, closing line and exit status."""
 
 import difflib
 import functools
@@ -10,19 +10,27 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from rar_tf.cli import silence, usage
-from rar_tf.cli.usage import topic
+from rar_tf.cli.usage import flag_topic
 
-__all__ = ["FLAGS", "Stop", "hush", "numbers", "say", "start", "topic"]
+__all__ = [
+    "FLAGS",
+    "CommandStopped",
+    "quiet_tensorflow",
+    "parse_numbers",
+    "print_unless_quiet",
+    "start",
+    "flag_topic",
+]
 FLAGS = flags.FLAGS
 _FAILURES = (ValueError, ImportError, OSError)
-flags.DEFINE_bool("quiet", False, "Only warnings, errors and the closing line.")
-del silence  # Imported first, for what it does.
+flags.DEFINE_bool("quiet", False, "Print only warnings, errors and the closing line.")
+del silence  # Imported first, for its effect on TensorFlow's import.
 
 
-class Stop(Exception):
-    """The end of a command that was asked to stop, with the status to exit with."""
+class CommandStopped(Exception):
+    """A command ends early, with a message and an exit status."""
 
-    def __init__(self, message: str, status: int):
+    def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
 
@@ -32,41 +40,46 @@ def start(
     description: str | None,
     failures: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Runs a command and exits: with 0 only on success, and no traceback for a user's mistake.
+    """Runs a command and exits, with status 0 only on success; expected errors are one line.
 
     Args:
-      work: does it; returns the closing line, which says where everything is and what to run
-        next.
-      description: the first part of --help.
-      failures: exceptions beside ValueError, ImportError and OSError whose message is enough.
+      work: function that does the work and returns the closing line: where the results are, and
+        the next command.
+      description: first part of the text of --help.
+      failures: expected errors besides ValueError, ImportError and OSError.
     """
     parse = functools.partial(_parse, description or "")
     app.run(functools.partial(_main, work, failures), flags_parser=parse)
 
 
-def say(text: str) -> None:
-    """Prints what a quiet command leaves out."""
+def print_unless_quiet(text: str) -> None:
+    """Prints a line, unless the command is quiet."""
     if not _is_quiet():
         print(text, flush=True)
 
 
-def hush() -> None:
-    """Only warnings from here on: TensorFlow tells of every step of an export at level 0."""
+def quiet_tensorflow() -> None:
+    """Logs only warnings from here on, as TensorFlow logs each part of an export."""
     if FLAGS.verbosity <= 0:
         logging.set_verbosity(logging.WARNING)
 
 
-def numbers(kind: type, name: str, words: list[str]) -> tuple:
-    """The values of a list flag.
+def parse_numbers(kind: type, name: str, words: list[str]) -> tuple:
+    """The values of a list flag as numbers.
+
+    Args:
+      kind: type of the numbers, int or float.
+      name: name of the flag, for the error.
+      words: values of the flag.
 
     Raises:
-      ValueError: one of them is no number.
+      ValueError: a value is not a number.
     """
     try:
         return tuple(kind(word) for word in words)
     except ValueError as error:
         raise ValueError(
-            f"--{name} must be numbers with commas between. Received: {','.join(words)}"
+            f"--{name} must be numbers separated by commas. Received: {','.join(words)}"
         ) from error
 
 
@@ -94,19 +107,19 @@ def _main(
     if FLAGS.quiet:
         FLAGS.verbosity = -1
     logging.set_verbosity(FLAGS.verbosity)
-    if FLAGS.verbosity <= 0:  # Its warnings are about how this project calls it.
+    if FLAGS.verbosity <= 0:  # Its warnings concern this project's calls, not the user's.
         tf.get_logger().setLevel("ERROR")
     try:
         closing = work()
-    except Stop as stopped:
+    except CommandStopped as stopped:
         _fail(str(stopped), stopped.status, prefix="")
     except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from here", 130, prefix="")
+        _fail("stopped; the same command resumes from here", 130, prefix="")
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         logging.debug("details", exc_info=True)
-        first = (str(error) or "allocation failed").splitlines()[0]
+        first_line = (str(error) or "allocation failed").splitlines()[0]
         _fail(
-            f"out of memory: {first[:300]}. A smaller --batch_size or --nodes_per_pass needs less"
+            f"out of memory: {first_line[:300]}. Choose a smaller --batch_size or --nodes_per_pass"
         )
     except Exception as error:
         if not isinstance(error, (*_FAILURES, *failures)):

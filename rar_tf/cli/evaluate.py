@@ -16,10 +16,10 @@ from absl import flags
 
 from rar_tf import evaluation, reporting
 from rar_tf.cli import evaluated_model
-from rar_tf.cli.command import FLAGS, say, start, topic
+from rar_tf.cli.command import FLAGS, flag_topic, print_unless_quiet, start
 from rar_tf.naming import as_file_name
 
-topic("Number of images, and output")
+flag_topic("Number of images, and output")
 flags.DEFINE_integer("num_examples", 500, "Number of images whose maps are attacked.")
 flags.DEFINE_integer(
     "accuracy_examples",
@@ -63,7 +63,7 @@ def run() -> str:
         num_pictures=FLAGS.num_pictures,
         model_info={"file": model.file, "preset": model.preset or None},
     )
-    say(reporting.summary(report))
+    print_unless_quiet(reporting.summary(report))
     path = output / "report.json"
     return f"report: {path}; next: python -m eval.report --results={shlex.quote(str(path))}"
 

@@ -10,10 +10,10 @@ from absl import flags
 
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
-from rar_tf.cli.command import FLAGS, numbers, topic
+from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
 from rar_tf.serving import zoo
 
-topic("The model and its images")
+flag_topic("The model and its images")
 flags.DEFINE_string("workdir", None, "Folder of a training run whose model.keras is measured.")
 flags.DEFINE_string("model", None, "Model to measure, a .keras file.")
 flags.DEFINE_string("zoo", None, "Zoo entry to measure, such as fashion_mnist/ig_norm.")
@@ -32,7 +32,7 @@ flags.DEFINE_list(
 )  # fmt: skip
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split of the data set.")
 
-topic("The measurement")
+flag_topic("The measurement")
 flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Paper whose measurement is made.")
 flags.DEFINE_string(
     "attack",
@@ -111,7 +111,7 @@ def load_data(preset: dict[str, Any]) -> datasets.ImageData:
         raise ValueError(
             "--dataset must be given with a model without preset.json. Received: --dataset=None"
         )
-    image_size = FLAGS.image_size and numbers(int, "image_size", FLAGS.image_size)
+    image_size = FLAGS.image_size and parse_numbers(int, "image_size", FLAGS.image_size)
     return datasets.load(
         name,
         data_dir=FLAGS.data_dir,

@@ -16,9 +16,9 @@ from absl import flags, logging
 
 from rar_tf import datasets, evaluation, reporting
 from rar_tf.cli import evaluated_model
-from rar_tf.cli.command import FLAGS, start, topic
+from rar_tf.cli.command import FLAGS, flag_topic, start
 
-topic("The image, and the figure")
+flag_topic("The image, and the figure")
 flags.DEFINE_string(
     "image", "0", "Image to explain: its number in the split, or a PNG or JPEG file."
 )

@@ -1,9 +1,9 @@
-"""Exports a classifier with its explanations, for TensorFlow Serving.
+"""Exports a classifier with its attributions, for TensorFlow Serving.
 
     python -m train.export --model=runs/fashion_mnist/ig_norm/model.keras --output=served/1
 
-The output is a SavedModel (`serve`, `attribute`, `attribute_label`, `serve_bytes`) that needs no
-code of this project, with MODEL_CARD.md and card.json; see docs/serving.md.
+The output is a SavedModel (`serve`, `attribute`, `attribute_label`, `serve_bytes`) that does not
+need rar_tf, with MODEL_CARD.md and card.json; see docs/serving.md.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import shlex
 from absl import flags
 
 from rar_tf.attribution import RULES, Explainer
-from rar_tf.cli.command import FLAGS, hush, say, start, topic
+from rar_tf.cli.command import FLAGS, flag_topic, print_unless_quiet, quiet_tensorflow, start
 from rar_tf.models import OUTPUTS, load_classifier
 from rar_tf.serving import (
     EXPLAINER,
@@ -24,33 +24,41 @@ from rar_tf.serving import (
     write_warmup,
 )
 
-topic("What to export")
-flags.DEFINE_string("model", None, "A .keras file; what lies beside it goes into the card.")
-flags.DEFINE_string("output", None, "Folder to write; its last part is the version, a number.")
-flags.DEFINE_string("report", None, "A report.json of eval.main, for the card.")
-flags.DEFINE_enum("outputs", "auto", OUTPUTS, "What the model puts out.")
+flag_topic("Model and output")
+flags.DEFINE_string(
+    "model",
+    None,
+    "Classifier to export, a .keras file; the card also describes the files of its run.",
+)
+flags.DEFINE_string(
+    "output", None, "Folder to write the export to; its last part is the version number."
+)
+flags.DEFINE_string(
+    "report", None, "Evaluation that the card describes, a report.json of eval.main."
+)
+flags.DEFINE_enum("outputs", "auto", OUTPUTS, "Kind of the model's outputs.")
 
-topic("The explanation")
-flags.DEFINE_integer("steps", EXPLAINER.steps, "Intervals of the integrated gradients.")
-flags.DEFINE_enum("rule", EXPLAINER.rule, RULES, "Their quadrature.")
+flag_topic("Attribution")
+flags.DEFINE_integer("steps", EXPLAINER.steps, "Quadrature intervals of the integrated gradients.")
+flags.DEFINE_enum("rule", EXPLAINER.rule, RULES, "Quadrature rule of the integrated gradients.")
 flags.DEFINE_integer(
-    "nodes_per_pass", NODES_PER_PASS, "Nodes of one image in one pass of the classifier."
+    "nodes_per_pass", NODES_PER_PASS, "Quadrature nodes of one image in one pass of the classifier."
 )
 flags.DEFINE_integer("images_per_pass", IMAGES_PER_PASS, "Images in one pass of the classifier.")
 flags.DEFINE_alias("chunk", "nodes_per_pass")
 flags.DEFINE_alias("block", "images_per_pass")
 
-topic("Beside it")
-flags.DEFINE_bool("warmup", False, "Also write requests for the server's start.")
-flags.DEFINE_string("onnx", None, "Also write the logits to this .onnx file.")
+flag_topic("Further output")
+flags.DEFINE_bool("warmup", False, "Also write warm-up requests for TensorFlow Serving.")
+flags.DEFINE_string("onnx", None, "File to also write the classifier's logits to, as ONNX.")
 
 
 def run() -> str:
-    """One library call for each thing to write."""
+    """Exports the classifier that the flags name; returns the closing line."""
     for name in ("model", "output"):
         if FLAGS[name].value is None:
             raise ValueError(f"--{name} must be given. Received: --{name}=None")
-    hush()
+    quiet_tensorflow()
     classifier = load_classifier(FLAGS.model)
     folder = export(
         classifier,
@@ -62,14 +70,14 @@ def run() -> str:
         provenance=Provenance.of(pathlib.Path(FLAGS.model), FLAGS.report),
     )
     if FLAGS.warmup:
-        say(f"warm-up: {write_warmup(folder)}")
+        print_unless_quiet(f"warm-up: {write_warmup(folder)}")
     if FLAGS.onnx:
-        say(f"onnx: {export_onnx(classifier, FLAGS.onnx, outputs=FLAGS.outputs)}")
+        print_unless_quiet(f"onnx: {export_onnx(classifier, FLAGS.onnx, outputs=FLAGS.outputs)}")
     return f"export: {folder}; next: {serving_command(folder)}"
 
 
 def serving_command(folder: pathlib.Path) -> str:
-    """What serves an export by TensorFlow Serving in Docker."""
+    """Command that serves an export by TensorFlow Serving in Docker."""
     versions = folder.resolve().parent
     name = versions.name
     return (

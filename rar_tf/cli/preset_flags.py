@@ -6,24 +6,24 @@ from typing import Any
 from absl import flags
 
 from rar_tf import datasets
-from rar_tf.cli.command import FLAGS, numbers, topic
-from rar_tf.cli.settings import settings as parse_settings
+from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.cli.settings import parse_settings
 from rar_tf.models import ARCHITECTURES
 from rar_tf.naming import CUSTOM
 from rar_tf.objective import OBJECTIVES, settings
 from rar_tf.presets import SCHEDULES, Preset, resolve
-from rar_tf.presets.part import ATTACK, OPTIMIZATION, VALIDATION, WHAT, flat_fields, kinds_of
+from rar_tf.presets.part import ATTACK, OPTIMIZATION, TRAINING, VALIDATION, flat_fields, kinds_of
 from rar_tf.presets.parts import PARTS
 from rar_tf.presets.preset import shared_settings
 
 _DATASETS = f"One of {', '.join((*datasets.names(), *datasets.CUSTOM))}."
-# What a flag adds to the help of its setting: names that a part does not know.
+# Additions to the help of settings: names of registries that `presets` does not list.
 _NAMES = {"architecture": f"One of {', '.join(ARCHITECTURES)}{CUSTOM}."}
 
 
 def define_names() -> None:
     """Define the flags that name a preset, and those of its model and data."""
-    topic(WHAT)
+    flag_topic(TRAINING)
     flags.DEFINE_string("dataset", "fashion_mnist", f"Data set. {_DATASETS}")
     flags.DEFINE_string(
         "objective", "ig_norm", f"Objective to minimize. One of {', '.join(OBJECTIVES)}{CUSTOM}."
@@ -38,10 +38,9 @@ def define_names() -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "Custom classifier to train on from its weights, a .keras file: short for "
-        "--init_from=FILE.",
+        "Custom classifier to continue training, a .keras file: short for --init_from=FILE.",
     )
-    _define_fields(WHAT)
+    _define_fields(TRAINING)
 
 
 def define_settings() -> None:
@@ -49,15 +48,15 @@ def define_settings() -> None:
 
     A flag that is not given is None and leaves the preset's value, so that 0 is respected.
     """
-    topic("The objective's settings")
+    flag_topic("Settings of the objective")
     _define_objective_settings()
     for title in (ATTACK, OPTIMIZATION, VALIDATION):
-        topic(title)
+        flag_topic(title)
         _define_fields(title)
 
 
 def preset_from_flags() -> Preset:
-    """The preset that the flags ask for.
+    """The preset that the flags define.
 
     Raises:
       ValueError: a setting that does not apply, or a value out of range.
@@ -96,10 +95,10 @@ def _define_fields(title: str) -> None:
 
 def _define_objective_settings() -> None:
     for name in dict.fromkeys(n for objective in OBJECTIVES for n in settings(objective)):
-        takers = {o: settings(o)[name] for o in OBJECTIVES if name in settings(o)}
-        text = next((setting.help for setting in takers.values() if setting.help), "")
-        text = f"{text[:1].upper()}{text[1:]} Setting of {', '.join(takers)}."
-        _define(name, next(iter(takers.values())).kinds, text)
+        by_objective = {o: settings(o)[name] for o in OBJECTIVES if name in settings(o)}
+        text = next((setting.help for setting in by_objective.values() if setting.help), "")
+        text = f"{text[:1].upper()}{text[1:]} Setting of {', '.join(by_objective)}."
+        _define(name, next(iter(by_objective.values())).kinds, text)
     flags.DEFINE_alias("chunk", "nodes_per_pass")
     flags.DEFINE_multi_string(
         "options", None, "Further setting of a custom objective, as NAME=VALUE."
@@ -124,7 +123,7 @@ def _value(name: str, field: dataclasses.Field) -> Any:
         return None
     kinds = kinds_of(field)
     if tuple in kinds:
-        return numbers(float if "float" in str(field.type) else int, name, value)
+        return parse_numbers(float if "float" in str(field.type) else int, name, value)
     if int in kinds and str in kinds and value.isdigit():
         return int(value)
     return value

@@ -8,9 +8,9 @@ Writes table.md, figure_1_*.png, figure_2_*.png and report.html, which opens fro
 from absl import flags
 
 from rar_tf import reporting
-from rar_tf.cli.command import FLAGS, start, topic
+from rar_tf.cli.command import FLAGS, flag_topic, start
 
-topic("Results and output")
+flag_topic("Results and output")
 flags.DEFINE_string(
     "results", "runs/**/eval/*/report.json", "Glob of the report.json files to show."
 )

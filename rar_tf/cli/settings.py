@@ -1,21 +1,21 @@
-"""Parsing of settings given as NAME=VALUE."""
+"""Settings on a command line, as NAME=VALUE."""
 
 import json
 from collections.abc import Iterable
 from typing import Any
 
 
-def settings(flag: str, texts: Iterable[str]) -> dict[str, Any]:
-    """{name: value}; numbers and lists (as tuples) as JSON has them, else text.
+def parse_settings(flag: str, texts: Iterable[str]) -> dict[str, Any]:
+    """Settings by name; a value is parsed as JSON (a list becomes a tuple), else it is text.
 
     Args:
-      flag: name of the flag in errors.
-      texts: each NAME=VALUE.
+      flag: name of the flag, for the error.
+      texts: settings, each NAME=VALUE.
 
     Raises:
-      ValueError: one without "=".
+      ValueError: a setting without "=".
     """
-    found = {}
+    result: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
@@ -24,5 +24,5 @@ def settings(flag: str, texts: Iterable[str]) -> dict[str, Any]:
             parsed = json.loads(value)
         except ValueError:
             parsed = value
-        found[name] = tuple(parsed) if isinstance(parsed, list) else parsed
-    return found
+        result[name] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return result

@@ -1,7 +1,7 @@
-"""Imports TensorFlow without what its libraries print as they load.
+"""Import of TensorFlow without the lines that its libraries print while they load.
 
-TF_CPP_MIN_LOG_LEVEL does not reach those lines (tensorflow/tensorflow issue 100442, open);
-TF_CPP_MIN_LOG_LEVEL=0 shows them again.
+TF_CPP_MIN_LOG_LEVEL has no effect on these lines (tensorflow/tensorflow issue 100442), so stderr
+is redirected; TF_CPP_MIN_LOG_LEVEL=0 keeps them.
 """
 
 import os
@@ -10,24 +10,24 @@ import tempfile
 
 
 def import_tensorflow() -> None:
-    """Imports it with the file descriptor of stderr turned away; a failure shows all."""
+    """Imports TensorFlow with stderr redirected to a file, which is printed if the import fails."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     try:
         stderr = os.dup(2)
-    except OSError:  # There is no stderr to keep clean.
+    except OSError:  # There is no stderr.
         return
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             import tensorflow
 
             if not os.path.exists("/proc/driver/nvidia"):
-                # Without a driver, what it says of the missing one is no news; with one it is.
+                # Prints messages about a missing driver, which matter only where there is one.
                 tensorflow.config.list_physical_devices()
         except BaseException:
-            said.seek(0)
-            os.write(stderr, said.read())
+            captured.seek(0)
+            os.write(stderr, captured.read())
             raise
         finally:
             sys.stderr.flush()

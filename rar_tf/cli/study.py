@@ -24,19 +24,19 @@ from absl import flags, logging
 from rar_tf import datasets, evaluation
 from rar_tf.attack import MapAttack
 from rar_tf.attribution import Explainer
-from rar_tf.cli.command import FLAGS, Stop, say, start, topic
-from rar_tf.cli.settings import settings
+from rar_tf.cli.command import FLAGS, CommandStopped, flag_topic, print_unless_quiet, start
+from rar_tf.cli.settings import parse_settings
 from rar_tf.files import write_atomically
 from rar_tf.naming import as_file_name, check_name
 from rar_tf.presets import Preset, studies
 from rar_tf.reporting import study as study_page
 from rar_tf.runs import Divergence, Interrupted, WorkdirError, train_in
 
-topic("Which study, of which lines")
+flag_topic("Which study, of which lines")
 flags.DEFINE_enum("study", None, list(studies.STUDIES), "Study of [FAR] to run.")
 flags.DEFINE_list("only", None, "Lines to run, such as aat-0.5, GU-natural or 10. Default: all.")
 
-topic("The trainings")
+flag_topic("The trainings")
 flags.DEFINE_string("dataset", "fashion_mnist", "Data set of the study, a name as for train.main.")
 flags.DEFINE_string("data_dir", None, "Folder where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
@@ -46,7 +46,7 @@ flags.DEFINE_integer("natural_steps", None, "Number of optimizer steps of each n
 flags.DEFINE_multi_string("set", [], "Setting of the presets, NAME=VALUE; may be repeated.")
 flags.DEFINE_integer("seed", 0, "Seed for trainings and attacks.")
 
-topic("The measurement")
+flag_topic("The measurement")
 flags.DEFINE_enum("protocol", "far", evaluation.PROTOCOLS, "Paper whose measurement is made.")
 flags.DEFINE_enum("attack", None, evaluation.ATTACKS, "Attack on maps. Default: the study's.")
 flags.DEFINE_integer("num_examples", 500, "Number of test images whose maps are attacked.")
@@ -57,7 +57,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("batch_size", 32, "Number of images in a batch of the attack on maps.")
 
-topic("How long, and where to")
+flag_topic("How long, and where to")
 flags.DEFINE_float("budget_minutes", None, "Minutes after which to stop. Default: no limit.")
 flags.DEFINE_string("output", None, "Folder of the study. Default: runs/studies/STUDY/DATASET.")
 
@@ -100,7 +100,7 @@ class Runner:
         self.wanted = [case for case in self.study.cases if case.name in (FLAGS.only or names)]
         self.attack = FLAGS.attack or self.study.attack
         overrides = {"max_steps": FLAGS.max_steps, "natural_steps": FLAGS.natural_steps}
-        overrides |= settings("--set", FLAGS.set)
+        overrides |= parse_settings("--set", FLAGS.set)
         overrides = {name: value for name, value in overrides.items() if value is not None}
         self.presets = {
             case.name: studies.preset_of(case, FLAGS.dataset, FLAGS.schedule, FLAGS.seed, overrides)
@@ -192,11 +192,11 @@ def draw(runner: Runner) -> None:
     reports = runner.reports()
     text = study_page.table(runner.study, reports)
     write_atomically(runner.root / "table.md", text.encode())
-    say(text)
+    print_unless_quiet(text)
     if reports:
         path = runner.root / "figure.png"
         study_page.figure(runner.name, reports).savefig(path, dpi=150)
-        say(f"figure: {path}")
+        print_unless_quiet(f"figure: {path}")
 
 
 def run() -> str:
@@ -220,13 +220,13 @@ def run() -> str:
                     failed.append(f"{case.name}: {error}")
         except (Interrupted, KeyboardInterrupt) as stopped:
             if not budget.spent and isinstance(stopped, Interrupted):
-                raise Stop(str(stopped), 128 + stopped.signum) from stopped
+                raise CommandStopped(str(stopped), 128 + stopped.signum) from stopped
             if not budget.spent:
                 raise
-            logging.info("the budget is spent; the same command goes on from here")
+            logging.info("the budget is spent; the same command resumes from here")
     draw(runner)
     if failed:
-        raise Stop("\n".join(f"error: {line}" for line in failed), 1)
+        raise CommandStopped("\n".join(f"error: {line}" for line in failed), 1)
     return f"table: {root / 'table.md'}; next: the same command, for lines that are still blank"
 
 

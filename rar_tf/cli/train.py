@@ -2,9 +2,9 @@
 
     python -m train.main --dataset=fashion_mnist --objective=ig_norm
 
-Everything a run leaves lies in its workdir: preset.json, train.log, metrics.csv,
-checkpoints/, tensorboard/, and at the end model.keras, a plain Keras classifier. Stop with
-Ctrl-C and repeat the command to go on.
+A run writes to its workdir: preset.json, train.log, metrics.csv, checkpoints/, tensorboard/,
+and at the end model.keras, a plain Keras classifier. Stop with Ctrl-C and repeat the command to
+resume.
 """
 
 import pathlib
@@ -12,7 +12,14 @@ import pathlib
 from absl import flags
 
 from rar_tf import datasets
-from rar_tf.cli.command import FLAGS, Stop, hush, say, start, topic
+from rar_tf.cli.command import (
+    FLAGS,
+    CommandStopped,
+    flag_topic,
+    print_unless_quiet,
+    quiet_tensorflow,
+    start,
+)
 from rar_tf.cli.preset_flags import define_names, define_settings, preset_from_flags
 from rar_tf.naming import as_file_name
 from rar_tf.runs import Divergence, Interrupted, Workdir, WorkdirError, train
@@ -21,19 +28,23 @@ from rar_tf.runs.run import summary
 from rar_tf.training import DISTRIBUTIONS, WorkerLost, distribute, make_deterministic
 
 define_names()
-topic("Where things are")
-flags.DEFINE_string("workdir", None, "Folder of the run; default runs/DATASET/OBJECTIVE.")
+flag_topic("Files")
+flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/DATASET/OBJECTIVE.")
 flags.DEFINE_string("data_dir", None, "Folder where tensorflow-datasets keeps prepared data.")
 flags.DEFINE_string("manual_dir", None, "Folder with the data set's official files.")
-flags.DEFINE_bool("export", False, "Also write a SavedModel to WORKDIR/export/1.")
+flags.DEFINE_bool("export", False, "Also export a SavedModel to WORKDIR/export/1.")
 
 define_settings()
-flags.DEFINE_integer("keep_checkpoints", 2, "How many checkpoints to keep, the newest.")
+flags.DEFINE_integer("keep_checkpoints", 2, "Number of newest checkpoints to keep.")
 
-topic("How to run")
-flags.DEFINE_bool("dry_run", False, "Print the preset, estimated time and memory, and stop.")
+flag_topic("Execution")
+flags.DEFINE_bool(
+    "dry_run", False, "Print the preset and estimated time and memory, without training."
+)
 flags.DEFINE_string(
-    "distribute", "auto", f"Devices to train on: {', '.join(DISTRIBUTIONS)}; see docs/scaling.md."
+    "distribute",
+    "auto",
+    f"Devices of the training: {', '.join(DISTRIBUTIONS)}; see docs/scaling.md.",
 )
 flags.DEFINE_bool(
     "deterministic", False, "Use deterministic kernels: the same bits on every run, but slower."
@@ -41,13 +52,15 @@ flags.DEFINE_bool(
 
 
 def run() -> str:
-    """One library call between reading flags and saying where everything is."""
+    """Trains the preset that the flags name; returns the closing line."""
     preset = preset_from_flags()
+    if FLAGS.data_dir is not None and not pathlib.Path(FLAGS.data_dir).expanduser().is_dir():
+        raise ValueError(f"--data_dir must be a folder. Received: --data_dir={FLAGS.data_dir}")
     if FLAGS.deterministic:
         make_deterministic(preset.seed)
-    # Before TensorFlow does anything: the devices of other machines are not found later.
+    # Before TensorFlow runs an op, which would fix the set of devices.
     distribution = distribute("none" if FLAGS.dry_run else FLAGS.distribute)
-    say(preset.to_json().rstrip())
+    print_unless_quiet(preset.to_json().rstrip())
     data = datasets.load(
         preset.data.name,
         data_dir=FLAGS.data_dir,
@@ -69,19 +82,21 @@ def run() -> str:
             keep_checkpoints=FLAGS.keep_checkpoints,
             distribution=distribution,
         )
-    except Interrupted as stopped:
-        raise Stop(str(stopped), 128 + stopped.signum) from stopped
+    except Interrupted as error:
+        raise CommandStopped(str(error), 128 + error.signum) from error
     if distribution.worker:
         return f"worker {distribution.worker}: done; worker 0 has written {workdir.model}"
     if FLAGS.export:
         from rar_tf.serving import Provenance, export
 
-        hush()
-        say(
+        quiet_tensorflow()
+        print_unless_quiet(
             f"export: {export(classifier, workdir.export, provenance=Provenance.of(workdir.model))}"
         )
     for when, row in summary(workdir).items():
-        say(f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items()))
+        print_unless_quiet(
+            f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items())
+        )
     return f"model: {workdir.model}; next: python -m eval.main --workdir={workdir.root}"
 
 

@@ -1,4 +1,4 @@
-"""The text of --help: flags by topic, in the order in which they are defined."""
+"""Text of --help: flags by topic, in the order of their definition."""
 
 import re
 import shutil
@@ -11,35 +11,38 @@ _COLUMN = 30
 _topics: list[tuple[str, frozenset[str]]] = []
 
 
-def topic(title: str) -> None:
-    """Flags that are defined from here on, up to the next call, belong to this topic."""
+def flag_topic(title: str) -> None:
+    """Starts a topic: the flags defined from here on, up to the next call, belong to it."""
     _topics.append((title, frozenset(FLAGS)))
 
 
 def text(description: str) -> str:
-    """Text of --help: the description, then every flag of its topics."""
+    """Text of --help: the description, then the flags by topic."""
     width = min(shutil.get_terminal_size().columns, 100)
     parts = [description.strip()]
-    for title, own in by_topic().items():
-        parts.append("\n".join([f"{title}:", *(_line(flag, width) for flag in own)]))
+    for title, topic_flags in by_topic().items():
+        parts.append("\n".join([f"{title}:", *(_line(flag, width) for flag in topic_flags)]))
     parts.append(
         "Output:\n"
-        + _entry("--quiet", "Only warnings, errors and the closing line.", width)
+        + _entry("--quiet", "Print only warnings, errors and the closing line.", width)
         + "\n"
-        + _entry("-v, --verbosity=N", "-1: as --quiet; 1: details, tracebacks of errors.", width)
+        + _entry(
+            "-v, --verbosity=N",
+            "Verbosity; -1: as --quiet, 1: also details and tracebacks of errors.",
+            width,
+        )
     )
     return "\n\n".join(parts) + "\n"
 
 
 def by_topic() -> dict[str, list[flags.Flag]]:
-    """Flags by title."""
+    """Flags by title of their topic."""
     ends = [*(before for _, before in _topics[1:]), frozenset(FLAGS)]
-    found: dict[str, list[flags.Flag]] = {}
+    result: dict[str, list[flags.Flag]] = {}
     for (title, before), end in zip(_topics, ends, strict=True):
-        own = [FLAGS[name] for name in FLAGS if name in end - before]
-        own = [flag for flag in own if not _of_absl(flag)]
-        found.setdefault(title, []).extend(own)
-    return found
+        defined = [FLAGS[name] for name in FLAGS if name in end - before]
+        result.setdefault(title, []).extend(flag for flag in defined if not _of_absl(flag))
+    return result
 
 
 def _of_absl(flag: flags.Flag) -> bool:
@@ -55,15 +58,15 @@ def _line(flag: flags.Flag, width: int) -> str:
     else:
         word = {"int": "N", "float": "X"}.get(kind, "A,B,..." if "list" in kind else "TEXT")
         name = f"--{flag.name}={word}"
-    explained = re.sub(r"^<[^>]*>: |;\s*repeat this option.*$", "", flag.help, flags=re.DOTALL)
+    help_text = re.sub(r"^<[^>]*>: |;\s*repeat this option.*$", "", flag.help, flags=re.DOTALL)
     if flag.default is not None and flag.default is not False:
-        explained += f" Default: {flag.default_as_str.strip(chr(39))}."
-    return _entry(name, explained, width)
+        help_text += f" Default: {flag.default_as_str.strip(chr(39))}."
+    return _entry(name, help_text, width)
 
 
-def _entry(name: str, explained: str, width: int) -> str:
-    lines = textwrap.wrap(" ".join(explained.split()), width - _COLUMN)
+def _entry(name: str, help_text: str, width: int) -> str:
+    lines = textwrap.wrap(" ".join(help_text.split()), width - _COLUMN)
     first = f"  {name}".ljust(_COLUMN)
-    if len(first) > _COLUMN:  # A long name stands alone.
+    if len(first) > _COLUMN:  # A long name takes a line.
         lines, first = ["", *lines], first.rstrip()
     return "\n".join([(first + lines[0]).rstrip(), *(" " * _COLUMN + part for part in lines[1:])])

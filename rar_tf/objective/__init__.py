@@ -1,4 +1,4 @@
-"""Objectives: what training minimizes."""
+"""Objectives of training: losses, terms about attributions, and their registry."""
 
 from rar_tf.objective import sizes, terms
 from rar_tf.objective.loss_objectives import (

@@ -1,4 +1,4 @@
-"""The objectives of [RAR]: natural, adversarial, and those of the loss's attribution."""
+"""Objectives of [RAR]: natural, adversarial, and those with an attribution of the loss."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,19 +37,19 @@ def ig_norm(
     """`l(x) + lambda max ||IG(x, x_adv)||_1`  [RAR sec. 4, IG-NORM].
 
     Args:
-      weight: lambda, factor of the term, >= 0.
+      weight: factor lambda of the term, >= 0.
       size: size s of the attribution, [B, ...] -> [B], in place of the norm  [RAR eq. 4].
       ig_steps: number of quadrature intervals in the gradient step, >= 1.
       attack_ig_steps: number of quadrature intervals in the attack; 0 ascends the loss instead of
         the norm. The change of the loss, l(x_adv) - l(x), is a lower bound of the norm
-        (completeness) and costs half or less; unlike the norm's, its ascent does not keep the
+        (completeness) and costs at most half; unlike the norm's, its ascent does not keep the
         signs of the random start.
-      ig_rule: quadrature rule: left, right (the original's), midpoint, trapezoid or gauss_legendre.
+      ig_rule: quadrature rule: left, right (that of the papers), midpoint, trapezoid or
+        gauss_legendre.
       nodes_per_pass: quadrature nodes in one pass of the classifier; all by default.
       completeness: use the exact loss change for the attribution's sum (completeness). In the
-        gradient step ||IG||_1 = sum_i IG_i + 2 sum_i max(-IG_i, 0) then takes its sum from
-        l(x_adv) - l(x), and only the rest by quadrature: no change of the loss is lost between
-        few nodes.
+        gradient step ||IG||_1 = sum_i IG_i + 2 sum_i max(-IG_i, 0), and the first sum is
+        l(x_adv) - l(x); only the second one has an error of quadrature.
     """
     term = _at_pixels(ig_rule, nodes_per_pass)
     return _sized("clean", weight, term, size, ig_steps, attack_ig_steps, completeness)
@@ -69,7 +69,7 @@ def ig_sum_norm(
     """`max { l(x_adv) + beta ||IG(x, x_adv)||_1 }`  [RAR sec. 4, IG-SUM-NORM].
 
     Args:
-      weight: beta, factor of the term, >= 0.
+      weight: factor beta of the term, >= 0.
       size, ig_steps, attack_ig_steps, ig_rule, nodes_per_pass, completeness: as in `ig_norm`.
     """
     term = _at_pixels(ig_rule, nodes_per_pass)
@@ -93,7 +93,7 @@ def _sized(
     completeness: bool,
     **options: Any,
 ) -> Objective:
-    """Size of the loss's attribution on either base; `term` makes one of a size and nodes."""
+    """Objective of a size of the loss's attribution; `term` makes the term of a size and steps."""
     options |= {"completeness": completeness, "attack_on_loss": attack_ig_steps == 0}
     if attack_ig_steps:
         # Only the plain sum has a gradient at x_adv = x.
@@ -108,7 +108,7 @@ def input_gradient(weight: float = 0.1, *, q: float = 2.0) -> Objective:
     """`l(x) + lambda' ||grad_x l(x)||_q^q`, no attack  [RAR Prop. 2; DL92, RD18 at q = 2].
 
     Args:
-      weight: lambda', factor of the term, >= 0.
+      weight: factor lambda' of the term, >= 0.
       q: power of the gradient's norm, >= 1.
     """
     term = terms.input_gradient_size(sizes.lq_power(q))
@@ -120,7 +120,7 @@ def loss_output(weight: float = 1.0) -> Objective:
     """`l(x) + lambda max |l(x_adv) - l(x)|`  [RAR Prop. 3 at lambda = 1].
 
     Args:
-      weight: lambda, factor of the term, >= 0.
+      weight: factor lambda of the term, >= 0.
     """
     return Objective("clean", terms.loss_change, weight, needs_random_start=True)
 
@@ -139,7 +139,7 @@ def layer_ig_norm(
     """`l(x) + lambda max ||IG_h(x, x_adv)||_1` at a hidden layer h  [RAR eq. 2-4].
 
     Args:
-      weight: lambda, factor of the term, >= 0.
+      weight: factor lambda of the term, >= 0.
       layer: name of the hidden layer, of a Functional or Sequential classifier.
       size, ig_steps, attack_ig_steps, ig_rule, completeness: as in `ig_norm`.
     """
@@ -164,13 +164,13 @@ def distributional(
 ) -> Objective:
     """`l(z) + lambda sup_{z'} { d_IG(z, z') - gamma c(z, z') }`  [RAR eq. 7].
 
-    For an attack whose threat is a `TransportPenalty`: it holds gamma and c, and no ball.
-    With `size=sizes.total` and lambda = 1 the objective is [SND18]'s. The cost has no
-    gradient by the weights; it is left out of the value.
+    The attack's threat is a `TransportPenalty`, which holds gamma and c. With
+    `size=sizes.total` and lambda = 1 this is the objective of [SND18]. The value omits the cost,
+    whose gradient by the weights is zero.
 
     Args:
-      weight: lambda, factor of the term, >= 0.
-      size: s of d_IG(z, z') = s(IG(z, z')).
+      weight: factor lambda of the term, >= 0.
+      size: size s of d_IG(z, z') = s(IG(z, z')).
       ig_steps, attack_ig_steps, ig_rule, nodes_per_pass, completeness: as in `ig_norm`.
     """
     term = _at_pixels(ig_rule, nodes_per_pass)

@@ -1,4 +1,4 @@
-"""The objectives of [FAR]: those that compare two maps, and alignment."""
+"""Objectives of [FAR]: those that compare two maps, and alignment."""
 
 from rar_tf.attribution import METHODS, AttributionFn, Explainer, l1
 from rar_tf.naming import find
@@ -26,12 +26,12 @@ def far(
 ) -> Objective:
     """`l(x) + lambda max d_s[S(x_adv), S^T(x)]`  [FAR eq. 5, or eq. 6 with base "adversarial"].
 
-    The target S^T is the batch's target map where the data gives one,
-    ({"image": x, "target_map": t}, y), else S(x). On the clean base the adversary keeps the
+    The target S^T is the batch's target map if the data has one,
+    ({"image": x, "target_map": t}, y), else S(x). On the clean base the attack keeps the
     label [FAR Algorithm 1], on the adversarial one it does not [FAR Algorithm 2].
 
     Args:
-      weight: lambda, factor of the term, >= 0.
+      weight: factor lambda of the term, >= 0.
       attribution: attribution S of the predicted class's logit: integrated_gradients (from a black
         image), input_gradient, smooth_grad or MODULE:FUNCTION. In Python also a function
         (classifier, x, classes) -> map.
@@ -40,10 +40,10 @@ def far(
       base: loss that the term is added to: clean or adversarial.
       ig_steps: number of quadrature intervals (or noisy samples) in the gradient step, >= 1.
       attack_ig_steps: number of quadrature intervals (or noisy samples) in the attack, >= 1.
-      ig_rule: quadrature rule of both.
+      ig_rule: quadrature rule in the gradient step and the attack.
       nodes_per_pass: quadrature nodes in one pass of the classifier; all by default.
-      softplus_beta: sharpness of the softplus whose second derivative ReLU takes in the attack;
-        None for plain ReLU.
+      softplus_beta: sharpness of the softplus whose second derivative replaces ReLU's in the
+        attack; None for plain ReLU.
     """
     method = attribution
     if isinstance(method, str) and method not in METHODS:
@@ -79,7 +79,7 @@ def adv_far(
     nodes_per_pass: int | None = None,
     softplus_beta: float | None = 1.0,
 ) -> Objective:
-    """`max { l(x_adv) + lambda d_s[S(x_adv), S^T(x)] }`  [FAR eq. 6]; arguments as `far`."""
+    """`max { l(x_adv) + lambda d_s[S(x_adv), S^T(x)] }`  [FAR eq. 6]; arguments of `far`."""
     return far(
         weight,
         attribution=attribution,
@@ -103,7 +103,7 @@ def aat(
     nodes_per_pass: int | None = None,
     softplus_beta: float | None = 1.0,
 ) -> Objective:
-    """`l(x) + lambda max PCL[IG(x_adv, 0), IG(x, 0)]`  [FAR eq. 10]; arguments as `far`."""
+    """`l(x) + lambda max PCL[IG(x_adv, 0), IG(x, 0)]`  [FAR eq. 10]; arguments of `far`."""
     return far(
         weight,
         ig_steps=ig_steps,
@@ -124,7 +124,7 @@ def adv_aat(
     nodes_per_pass: int | None = None,
     softplus_beta: float | None = 1.0,
 ) -> Objective:
-    """`max { l(x_adv) + lambda PCL[IG(x_adv, 0), IG(x, 0)] }`  [FAR eq. 11]; as `far`."""
+    """`max { l(x_adv) + lambda PCL[IG(x_adv, 0), IG(x, 0)] }`  [FAR eq. 11]; arguments of `far`."""
     return adv_far(
         weight,
         ig_steps=ig_steps,
@@ -145,7 +145,7 @@ def igr(
     nodes_per_pass: int | None = None,
     softplus_beta: float | None = 1.0,
 ) -> Objective:
-    """`max { l(x_adv) + lambda (1 - cos(IG(x_adv, 0), IG(x, 0))) }`; arguments as `far`.
+    """`max { l(x_adv) + lambda (1 - cos(IG(x_adv, 0), IG(x, 0))) }`; arguments of `far`.
 
     The integrated gradient regularizer [Wang and Kong, Exploiting the Relationship Between
     Kendall's Rank Correlation and Cosine Similarity for Attribution Protection, 2022].
@@ -171,7 +171,7 @@ def align(
     train 0.5 of the term on the adversarial loss: base "adversarial".
 
     Args:
-      weight: lambda, factor of the term, >= 0.
+      weight: factor lambda of the term, >= 0.
       base: loss that the term is added to: clean or adversarial.
       softplus_beta: as in `far`.
     """

@@ -1,4 +1,4 @@
-"""An objective: a loss, a term about attributions, and what the adversary ascends."""
+"""Objective: a loss, a term about attributions, and the score that the attack ascends."""
 
 import dataclasses
 import math
@@ -9,16 +9,17 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attribution import cross_entropy
+from rar_tf.attribution.layers import split_at
 
 
 class Batch(NamedTuple):
     """A batch of examples.
 
     Attributes:
-      image: [B, H, W, C] in [0, 1].
-      label: [B] int.
-      target_map: [B, ...], the map that attributions should resemble, if given.
-      explained: [B] int, the class that is explained, where already known.
+      image: images [B, H, W, C], pixels in [0, 1].
+      label: labels [B] int.
+      target_map: target of the attributions [B, ...]; None for the map of the image.
+      explained: explained classes [B] int; None for the predicted ones.
     """
 
     image: tf.Tensor
@@ -32,7 +33,7 @@ Term = Callable[[keras.Model, Batch, tf.Tensor], tf.Tensor]
 
 
 class ObjectiveValue(NamedTuple):
-    """Per example [B]: total = loss + weight * term, with the logits the loss is of."""
+    """Values per example [B]: total = loss + weight * term, and the logits of the loss."""
 
     total: tf.Tensor
     loss: tf.Tensor
@@ -45,22 +46,22 @@ class Objective:
     """`l(base) + weight * max term(x_adv)`, per example  [RAR eq. 4; FAR eq. 5, 6].
 
     Attributes:
-      base: "clean" for l(x) + weight * max term, "adversarial" for
-        max { l(x_adv) + weight * term }.
-      term: what training adds; None for the loss alone.
-      weight: lambda (clean) or beta (adversarial), >= 0.
-      completeness: the term is without the sum of the attribution, for which the change of the
-        loss is put in, l(x_adv) - l(x), with its training mode (dropout, batch statistics).
-      attack_term: cheaper surrogate of the term that the adversary ascends; None for the term.
-      attack_on_loss: whether the adversary ascends l(x_adv) alone, without any term.
+      base: loss that the term is added to: "clean" for l(x) + weight * max term, "adversarial"
+        for max { l(x_adv) + weight * term }.
+      term: term that training adds to the loss; None for the loss alone.
+      weight: factor of the term, lambda (clean) or beta (adversarial), >= 0.
+      completeness: whether the term omits the sum of the attribution, and the change of the loss
+        l(x_adv) - l(x), in training mode (dropout, batch statistics), is added in its place.
+      attack_term: cheaper surrogate of the term for the attack; None for the term.
+      attack_on_loss: whether the attack ascends l(x_adv) alone, without any term.
       before_attack: (classifier, batch) -> batch, computed once per attack.
       threat: allowed set of the inner maximization: "ball" (an lp ball), "transport" (a price for
         moving), or None where there is no inner maximization.
       needs_random_start: whether the ascended score has a zero gradient at x_adv = x.
-      keep_label: the adversary keeps the class predicted at x  [FAR Algorithm 1].
-      softplus_beta: sharpness of the softplus whose second derivative ReLUs take in
-        attacks, values and first derivatives staying their own  [FAR sec. 4]; None for
-        plain ReLU.
+      keep_label: whether the attack keeps the class predicted at x  [FAR Algorithm 1].
+      softplus_beta: sharpness of the softplus whose second derivative replaces that of ReLU in
+        attacks; values and first derivatives are those of ReLU  [FAR sec. 4]. None for plain
+        ReLU.
       layers: names of layers whose activations the term depends on.
     """
 
@@ -87,8 +88,11 @@ class Objective:
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"weight must be finite and >= 0. Received: weight={self.weight}")
         if self.term is None and self.weight > 0:
+            raise ValueError(f"weight must be 0 without a term. Received: weight={self.weight}")
+        if self.softplus_beta is not None and not 0 < self.softplus_beta < math.inf:
             raise ValueError(
-                f"weight must be 0 where there is no term. Received: weight={self.weight}"
+                "softplus_beta must be > 0 and finite. "
+                f"Received: softplus_beta={self.softplus_beta}"
             )
         if self.term is None and self.base == "clean" and self.attacked:
             raise ValueError(
@@ -100,8 +104,13 @@ class Objective:
         """Whether there is an inner maximization."""
         return self.threat is not None
 
+    def check_layers(self, classifier: keras.Model) -> None:
+        """Raises ValueError unless the classifier has the layers of the term."""
+        for layer in self.layers:
+            split_at(classifier, layer)
+
     def score(self, classifier: keras.Model, batch: Batch) -> Callable[[tf.Tensor], tf.Tensor]:
-        """What the adversary ascends: x_adv -> [B]."""
+        """The score that the attack ascends: x_adv -> [B]."""
         term = self.attack_term or self.term
         if self.before_attack is not None:
             batch = self.before_attack(classifier, batch)
@@ -119,17 +128,17 @@ class Objective:
     def __call__(
         self, classifier: keras.Model, batch: Batch, x_adv: tf.Tensor, training: bool = False
     ) -> ObjectiveValue:
-        """The objective at a given x_adv, differentiable by the weights.
+        """Value of the objective at a given x_adv, differentiable by the weights.
 
         Args:
           classifier: images -> logits.
           batch: images, labels and target maps.
-          x_adv: [B, H, W, C], held fixed.
-          training: whether the classifier's own loss runs in training mode (dropout, batch
-            statistics); attributions never do.
+          x_adv: perturbed images [B, H, W, C]; constant for the derivative.
+          training: whether the loss is computed in training mode (dropout, batch statistics);
+            attributions never are.
 
         Returns:
-          ObjectiveValue, per example.
+          Values per example.
         """
         ends = (batch.image, x_adv) if self.base == "clean" else (x_adv, batch.image)
         logits = classifier(ends[0], training=training)
@@ -140,15 +149,19 @@ class Objective:
         if self.completeness:
             other = cross_entropy(classifier(ends[1], training=training), batch.label)
             if self.base == "clean" and self.weight == 1:
-                loss = tf.stop_gradient(loss)  # it cancels: two passes less
+                loss = tf.stop_gradient(loss)  # Its gradient cancels.
             term += other - loss if self.base == "clean" else loss - other
         return ObjectiveValue(loss + self.weight * term, loss, term, logits)
 
 
 def _per_example(term: tf.Tensor) -> tf.Tensor:
-    """The term, if it has one value an image: a single number would broadcast in silence."""
+    """The term, checked to have one value per image: a scalar would broadcast silently.
+
+    Raises:
+      ValueError: the term has another shape.
+    """
     if term.shape.rank not in (1, None):
         raise ValueError(
-            f"a term must give one value an image, [B]. Received: shape={tuple(term.shape)}"
+            f"a term must have one value per image, [B]. Received: shape={tuple(term.shape)}"
         )
     return term

@@ -1,4 +1,4 @@
-"""Every objective by name: the only registry.
+"""Registry of the objectives, by name.
 
 A constructor's keyword arguments are the objective's settings, for registered and custom
 constructors alike.
@@ -37,26 +37,26 @@ def settings(objective: str) -> dict[str, Setting]:
 
 
 def construct(objective: str, values: Mapping[str, Any]) -> Objective:
-    """The named objective with these settings.
+    """Makes the objective of this name with these settings.
 
     Args:
       objective: a name of `OBJECTIVES`, or "module:function" of a custom constructor.
-      values: settings by name; those that are absent or None take the constructor's default.
+      values: settings by name; absent ones and None take the constructor's default.
 
     Raises:
       ValueError: an unknown objective or setting, a value of another type, a setting that must
         be given and is not, or a custom constructor that fails.
     """
-    known = settings(objective)
+    accepted = settings(objective)
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
-        if name not in known:
+        if name not in accepted:
             raise ValueError(
-                f"settings of objective={objective} are {', '.join(known) or 'none'}. "
+                f"settings of objective={objective} are {', '.join(accepted) or 'none'}. "
                 f"Received: {name}={value!r}"
             )
-        known[name].check(value)
-    for name, setting in known.items():
+        accepted[name].check(value)
+    for name, setting in accepted.items():
         if setting.required and name not in given:
             raise ValueError(f"{name} must be given for objective={objective}. Received: None")
     constructor = find("objective", objective, OBJECTIVES)

@@ -17,10 +17,10 @@ class Setting:
     """One setting of an objective: a keyword argument of its constructor.
 
     Attributes:
-      name: of the argument.
-      kinds: types that the value may have; empty where the constructor does not say.
-      default: its default; `inspect.Parameter.empty` where the value must be given.
-      help: first sentence of the constructor's docstring about it.
+      name: name of the argument.
+      kinds: types that the value may have; empty where the constructor has no annotation.
+      default: default value; `inspect.Parameter.empty` where the value must be given.
+      help: first sentence about the argument in the constructor's docstring.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Setting:
         return self.default is _REQUIRED
 
     def check(self, value: Any) -> None:
-        """Raises ValueError unless the value is of one of the kinds; an integer is a float too."""
+        """Raises ValueError unless the value has one of the types; an integer is a float too."""
         if value is None and self.default is None or not self.kinds:
             return
         kinds = (*self.kinds, int) if float in self.kinds else self.kinds
@@ -46,25 +46,25 @@ class Setting:
 
 
 def settings_of(constructor: Callable) -> dict[str, Setting]:
-    """Settings that a constructor takes, by name, in the order of its signature.
+    """Settings of a constructor by name, in the order of its signature.
 
-    Arguments that take neither a number nor a text, such as size functions, are not settings.
+    Arguments that accept neither a number nor a text, such as size functions, are not settings.
     """
     hints = typing.get_type_hints(constructor)
     texts = _argument_texts(constructor)
-    found = {}
+    result = {}
     for name, parameter in inspect.signature(constructor).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             continue
         kinds = _plain_kinds(hints.get(name), parameter.default)
         unknown = name not in hints and parameter.default in (None, _REQUIRED)
         if kinds or unknown:
-            found[name] = Setting(name, kinds, parameter.default, texts.get(name, ""))
-    return found
+            result[name] = Setting(name, kinds, parameter.default, texts.get(name, ""))
+    return result
 
 
 def _plain_kinds(hint: Any, default: Any) -> tuple[type, ...]:
-    """Types among bool, int, float and str that an argument takes."""
+    """Types among bool, int, float and str that an argument accepts."""
     if hint is None:
         return (type(default),) if type(default) in _PLAIN else ()
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union

@@ -12,7 +12,7 @@ def _flat(attribution: tf.Tensor) -> tf.Tensor:
 
 
 def l1(attribution: tf.Tensor) -> tf.Tensor:
-    """||a||_1, which lets attributions not cancel: s of IG-NORM [RAR sec. 4]."""
+    """||a||_1, in which attributions do not cancel: s of IG-NORM [RAR sec. 4]."""
     return tf.reduce_sum(tf.abs(_flat(attribution)), -1)
 
 
@@ -22,15 +22,15 @@ def total(attribution: tf.Tensor) -> tf.Tensor:
 
 
 def against(attribution: tf.Tensor) -> tf.Tensor:
-    """2 sum_i max(-a_i, 0) = ||a||_1 - sum_i a_i: what pulls against the change of the output."""
+    """2 sum_i max(-a_i, 0) = ||a||_1 - sum_i a_i: twice the attributions of opposite sign."""
     return 2 * tf.reduce_sum(tf.nn.relu(-_flat(attribution)), -1)
 
 
 def beside_the_sum(size: SizeFn) -> SizeFn:
-    """What a size has beside the sum of the attribution: `against` of `l1`.
+    """The size without the sum of the attribution: `against` for `l1`.
 
     Raises:
-      ValueError: another size, of which the sum is no part.
+      ValueError: a size other than `l1`.
     """
     if size is not l1:
         name = getattr(size, "__name__", size)
@@ -47,7 +47,7 @@ def lq_power(q: float) -> SizeFn:
     """a -> ||a||_q^q = sum_i |a_i|^q  [RAR Prop. 2, DL92].
 
     Raises:
-      ValueError: q < 1, for which this is no power of a norm.
+      ValueError: q < 1, where ||.||_q is not a norm.
     """
     if not q >= 1:
         raise ValueError(f"q must be >= 1. Received: q={q}")

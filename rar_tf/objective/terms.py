@@ -1,4 +1,4 @@
-"""Terms: what an objective adds to the loss. Each makes a (classifier, batch, x_adv) -> [B]."""
+"""Terms that objectives add to the loss: functions (classifier, batch, x_adv) -> [B]."""
 
 from collections.abc import Callable
 
@@ -30,8 +30,8 @@ def loss_attribution(
     """s(IG^{l_y}(x, x_adv)): size of the attribution of the loss change  [RAR eq. 4].
 
     Args:
-      size: s, attribution [B, ...] -> [B].
-      steps, rule, nodes_per_pass: of `integrated_gradients`.
+      size: size s, attribution [B, ...] -> [B].
+      steps, rule, nodes_per_pass: quadrature, see `integrated_gradients`.
 
     Raises:
       ValueError: an unknown rule, or steps < 1.
@@ -54,12 +54,12 @@ def loss_attribution(
 
 
 def layer_loss_attribution(size: SizeFn, layer: str, *, steps: int, rule: str) -> Term:
-    """s(IG^{l_y}_h(x, x_adv)): the same at a hidden layer h  [RAR eq. 2-4].
+    """s(IG^{l_y}_h(x, x_adv)): size of the loss's attribution at a hidden layer h  [RAR eq. 2-4].
 
     Args:
-      size: s, attribution [B, ...] -> [B].
+      size: size s, attribution [B, ...] -> [B].
       layer: name of a layer of the (Functional) classifier.
-      steps, rule: of `layer_integrated_gradients`.
+      steps, rule: quadrature, see `layer_integrated_gradients`.
 
     Raises:
       ValueError: an unknown rule, or steps < 1.
@@ -76,7 +76,7 @@ def layer_loss_attribution(size: SizeFn, layer: str, *, steps: int, rule: str) -
 
 
 def input_gradient_size(size: SizeFn) -> Term:
-    """s(grad_x l(x)), without an adversary  [RAR Prop. 2; DL92; RD18]."""
+    """s(grad_x l(x)): size of the loss's input gradient, no attack  [RAR Prop. 2; DL92; RD18]."""
 
     def term(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
         return size(input_gradient(label_loss(classifier), batch.image, batch.label))
@@ -93,12 +93,12 @@ def loss_change(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.T
 def map_change(attribution: AttributionFn, dissimilarity: DissimilarityFn) -> Term:
     """d_s[S(x_adv), S^T(x)]  [FAR eq. 5, 6], for the class predicted at x.
 
-    S^T is the batch's target map; without one it is S(x), through which the weights'
-    gradient flows as well.
+    The target S^T is the batch's target map; without one it is S(x), which is also
+    differentiated by the weights.
 
     Args:
-      attribution: S.
-      dissimilarity: d_s.
+      attribution: attribution S.
+      dissimilarity: dissimilarity d_s.
     """
 
     def term(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
@@ -112,10 +112,9 @@ def map_change(attribution: AttributionFn, dissimilarity: DissimilarityFn) -> Te
 
 
 def with_target_map(attribution: AttributionFn) -> Callable[[keras.Model, Batch], Batch]:
-    """What stays the same over an attack on `map_change`, computed once.
+    """Function (classifier, batch) -> batch that adds the constants of an attack on `map_change`.
 
-    (classifier, batch) -> the batch with S(x) as its target map, unless the user gave one,
-    and with the class that is explained.
+    They are the explained class, and S(x) as the target map unless the batch has one.
     """
 
     def prepare(classifier: keras.Model, batch: Batch) -> Batch:
@@ -129,14 +128,14 @@ def with_target_map(attribution: AttributionFn) -> Callable[[keras.Model, Batch]
 
 
 def explained_class(classifier: keras.Model, batch: Batch) -> tf.Tensor:
-    """The class that both maps explain: the one predicted at x [B]  [FAR eq. 1, 2]."""
+    """The class that both maps explain [B]: the one predicted at x  [FAR eq. 1, 2]."""
     if batch.explained is not None:
         return batch.explained
     return tf.argmax(classifier(batch.image, training=False), -1, tf.int32)
 
 
 def map_of(explainer: Explainer, nodes_per_pass: int | None = None) -> AttributionFn:
-    """S: the explainer's map of the class logit  [FAR eq. 2], differentiable by the weights."""
+    """Attribution S of a class logit by an explainer  [FAR eq. 2], differentiable by weights."""
 
     def attribution(classifier: keras.Model, x: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         return explainer.attribution(
@@ -159,7 +158,7 @@ def cosine_loss(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 def misalignment(classifier: keras.Model, batch: Batch, x_adv: tf.Tensor) -> tf.Tensor:
     """log(1 + exp(-(cos(g^y(x_adv), x) - cos(g^ybar(x_adv), x))))  [FAR A.1.3; ALIGN].
 
-    g^c is the gradient of class c's logit at x_adv; ybar the best other class there.
+    g^c is the gradient of class c's logit at x_adv; ybar is the best other class at x_adv.
     """
     logits = tf.cast(classifier(x_adv, training=False), tf.float32)
     others = logits - tf.one_hot(batch.label, logits.shape[-1], on_value=logits.dtype.max)

@@ -1,4 +1,4 @@
-"""Preset -> the objects of a run."""
+"""Construction of the model, optimizer and attack of a preset."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
     """The compiled model that trains this classifier.
 
     Raises:
-      ValueError: a layer of the objective that the classifier does not have.
+      ValueError: the classifier lacks a layer of the objective.
     """
     model = RobustModel(
         classifier,
@@ -30,7 +30,7 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
 
 
 def ball(preset: Preset) -> LpBall:
-    """The ball of the attack; the data set's own where the preset has none."""
+    """The ball of the attack; that of `madry` on the data set if the preset has no ball."""
     threat = preset.attack and preset.attack.threat()
     if isinstance(threat, LpBall):
         return threat
@@ -38,7 +38,7 @@ def ball(preset: Preset) -> LpBall:
 
 
 def check_data(preset: Preset, data: ImageData) -> None:
-    """Raises ValueError unless there are validation images, and enough to train on."""
+    """Raises ValueError unless the data has validation images and a batch of training images."""
     data.require("validation")
     count = len(data.require("train"))
     if preset.optimizer.batch_size > count:
@@ -49,13 +49,13 @@ def check_data(preset: Preset, data: ImageData) -> None:
 
 
 def learning_rate(preset: Preset) -> Any:
-    """A number, or a Keras schedule by optimizer step."""
+    """The learning rate: a number, or a Keras schedule by optimizer step."""
     settings, schedules = preset.optimizer, keras.optimizers.schedules
     if settings.lr_schedule == "piecewise":
         values = [settings.learning_rate * factor for factor in settings.lr_factors or ()]
         return schedules.PiecewiseConstantDecay(list(settings.lr_boundaries or ()), values)
     if settings.lr_schedule == "warmup_cosine":
-        # A short trial run keeps the shape of the schedule.
+        # At most a tenth of the run, so that short runs keep the shape of the schedule.
         warmup = min(settings.warmup_steps or 0, settings.max_steps // 10)
         return schedules.CosineDecay(
             0.0 if warmup else settings.learning_rate,
@@ -67,7 +67,7 @@ def learning_rate(preset: Preset) -> Any:
 
 
 def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
-    """Adam, or SGD with momentum 0.9."""
+    """The optimizer: Adam, or SGD with momentum 0.9."""
     settings = preset.optimizer
     averaging = {} if settings.ema is None else {"use_ema": True, "ema_momentum": settings.ema}
     rate = learning_rate(preset)
@@ -102,13 +102,13 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
 
 def _from_file(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
     file = preset.model.init_from
-    model, how = models.adapt_to_dataset(
+    model, outputs = models.adapt_to_dataset(
         models.load_classifier(file), image_shape, num_classes, name=preset.data.name
     )
-    if how == "log_probability":
+    if outputs == "log_probability":
         raise ValueError(
             "a model to train must end in logits or a softmax layer. Received: "
-            f"{file}, which computes probabilities in another way"
+            f"{file}, which computes probabilities otherwise"
         )
     if preset.optimizer.weight_decay:
         models.decay_kernels(model, preset.optimizer.weight_decay)

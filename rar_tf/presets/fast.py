@@ -22,12 +22,12 @@ _BASE: dict[str, Any] = {
     "adam_epsilon": 1e-7,
     "precision": "mixed_bfloat16",
     "epsilon": 8 / 255,
-    "attack_steps": 2,  # few and large: training sees more images in the same time
+    "attack_steps": 2,  # few, large steps: more images per second
     "gamma": 1.0,
 }
 _BY_ARCHITECTURE: dict[str, dict[str, Any]] = {
     "small_cnn": {"max_steps": 4_500},
-    # Their narrow convolutions are slower in bfloat16 on processors that are fast at it.
+    # Narrow convolutions are slower in bfloat16, also on processors with bfloat16 units.
     "gtsrb_resnet": {"precision": "float32"},
     "flower_resnet": {"precision": "float32"},
 }
@@ -40,7 +40,7 @@ _BY_DATASET["gtsrb"] |= _LONG_NATURAL_START
 _BY_DATASET["oxford_flowers17"] |= _LONG_NATURAL_START
 
 _ONE_NODE = {"ig_steps": 1, "attack_ig_steps": 1, "completeness": True}
-# Ascent of the loss finds larger norms than that of the norm, in half the operations.
+# Ascending the loss yields larger norms than ascending the norm, in half the operations.
 _ASCEND_LOSS = _ONE_NODE | {"attack_ig_steps": 0}
 # The path from a black image is longer than the one inside the ball.
 _COMPARE_MAPS = {"batch_size": 64, "max_steps": 3_000, "ig_steps": 3, "attack_ig_steps": 2}
@@ -58,7 +58,7 @@ _BY_OBJECTIVE: dict[str, dict[str, Any]] = {
 }
 _BY_OBJECTIVE_AND_ARCHITECTURE = {("layer_ig_norm", "small_cnn"): {"layer": "pool1"}}
 
-# A strong adversary of shrinking steps, in a ball slightly smaller than the paper's.
+# A strong attack with decreasing steps, in a ball slightly smaller than the paper's.
 _FASHION = {
     "max_steps": 3_300,
     "learning_rate": 3e-3,
@@ -84,7 +84,7 @@ _BY_OBJECTIVE_AND_DATASET: dict[tuple[str, str], dict[str, Any]] = {
     ("adv_aat", "fashion_mnist"): _FASHION_FAR
     | {"weight": 16.0, "epsilon": 0.075, "attack_step_size": 0.15},
 }
-# Natural training, in place of the tables above; small batches suit networks without normalization.
+# Natural training, in place of the tables above; networks without normalization use small batches.
 _NATURAL: dict[str, Any] = {"init_from": "scratch", "natural_steps": None, "max_steps": 1_300}
 _NATURAL_BY_DATASET: dict[str, dict[str, Any]] = {
     "gtsrb": {"batch_size": 32, "max_steps": 6_000, "learning_rate": 2e-3, "validate_every": 2_000},
@@ -95,15 +95,14 @@ _NATURAL_BY_DATASET: dict[str, dict[str, Any]] = {
         "validate_every": 2_000,
     },
 }
-# Factors of the initial kernels by architecture. Small initial kernels give robust models; a
-# smooth first kernel keeps its gradient where the winner of a pooling window changes.
+# Factors of the initial kernels by architecture: docs/choosing.md.
 INIT_SCALES: dict[str, dict[str, float]] = {
     "small_cnn": {"init_scale": 0.5, "first_init_scale": 0.1}
 }
 
 
 def fast(dataset: str, objective: str) -> dict[str, Any]:
-    """Settings of the fast schedule by flat name; what is absent has the parts' defaults."""
+    """Settings of the fast schedule by flat name; absent ones have the defaults of the parts."""
     values = _BASE | _BY_DATASET.get(dataset, {})
     architecture = values["architecture"]
     values = _BASE | _BY_ARCHITECTURE.get(architecture, {}) | _BY_DATASET.get(dataset, {})
@@ -113,7 +112,7 @@ def fast(dataset: str, objective: str) -> dict[str, Any]:
     weights = rar.HYPERPARAMETERS.get(dataset, {}).get("weights", {})
     if objective in weights:
         values["weight"] = weights[objective]
-    # Steps of the whole radius; attacks on maps need finer ones.
+    # Steps as large as the radius; attacks on maps need smaller ones.
     share = 0.7 if "softplus_beta" in settings(objective) else 1.0
     values["attack_step_size"] = share * values["epsilon"]
     return (

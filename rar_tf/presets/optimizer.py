@@ -7,7 +7,7 @@ from typing import Any
 
 from rar_tf.models import PRECISIONS
 from rar_tf.naming import check_name
-from rar_tf.presets.part import OPTIMIZATION, WHAT, Part, setting
+from rar_tf.presets.part import OPTIMIZATION, TRAINING, Part, setting
 
 LR_SCHEDULES = ("constant", "warmup_cosine", "piecewise")
 OPTIMIZERS = ("adam", "momentum")
@@ -15,10 +15,10 @@ OPTIMIZERS = ("adam", "momentum")
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings(Part):
-    """How the weights are optimized."""
+    """Settings of the optimizer, its learning rate and its precision."""
 
-    batch_size: int = setting("Global batch size.", OPTIMIZATION)
-    max_steps: int = setting("Optimizer steps.", WHAT)
+    batch_size: int = setting("Number of images in a batch, over all devices.", OPTIMIZATION)
+    max_steps: int = setting("Number of optimizer steps.", TRAINING)
     learning_rate: float = setting("Peak learning rate.", OPTIMIZATION)
     name: str = setting(
         "Optimizer: adam, or SGD with momentum 0.9.",
@@ -34,7 +34,7 @@ class OptimizerSettings(Part):
         choices=LR_SCHEDULES,
     )
     warmup_steps: int | None = setting(
-        "Steps over which warmup_cosine raises the learning rate.",
+        "Number of steps over which warmup_cosine raises the learning rate.",
         OPTIMIZATION,
         default=None,
         optional=True,
@@ -52,7 +52,7 @@ class OptimizerSettings(Part):
         optional=True,
     )
     adam_epsilon: float | None = setting(
-        "Epsilon of Adam.", OPTIMIZATION, default=None, optional=True
+        "Epsilon in the denominator of Adam.", OPTIMIZATION, default=None, optional=True
     )
     weight_decay: float = setting(
         "Factor wd of the L2 loss wd * sum w^2 / 2 on kernels.", OPTIMIZATION, default=0.0
@@ -64,7 +64,7 @@ class OptimizerSettings(Part):
         choices=PRECISIONS,
     )
     ema: float | None = setting(
-        "Momentum of the weights' moving average, which is validated and saved; none by default.",
+        "Momentum of the moving average of the weights; the average is validated and saved.",
         OPTIMIZATION,
         default=None,
         optional=True,

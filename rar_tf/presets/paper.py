@@ -7,10 +7,10 @@ from rar_tf.papers import far, rar
 
 
 def paper(dataset: str, objective: str) -> dict[str, Any]:
-    """Settings of the paper that reports this objective on this data set, by flat name.
+    """Settings by flat name from the paper that reports this objective on this data set.
 
     Raises:
-      ValueError: no paper reports it.
+      ValueError: no paper reports this objective on this data set.
     """
     if objective in rar.OBJECTIVES:
         check_name("dataset", dataset, rar.HYPERPARAMETERS, f" for {objective} --schedule=paper")
@@ -34,7 +34,7 @@ def _rar(dataset: str, objective: str) -> dict[str, Any]:
     if dataset in rar.MOMENTUM:
         mean_peak, summed_peak = rar.MOMENTUM[dataset]
         summed = objective in table["weights"]
-        # The original sums its IG losses over the batch; ours are means.
+        # [RAR]'s code sums the IG losses over the batch; here losses are means.
         scale = table["batch_size"] if summed else 1
         return values | {
             "optimizer": "momentum",
@@ -50,7 +50,7 @@ def _rar(dataset: str, objective: str) -> dict[str, Any]:
 
 
 def _far(dataset: str, objective: str) -> dict[str, Any]:
-    """[FAR Tables 2, 3]; the paper does not give its IG step counts: [RAR]'s stand in."""
+    """Settings of [FAR Tables 2, 3]; IG step counts, which it does not give, are [RAR]'s."""
     table = far.HYPERPARAMETERS[dataset]
     return {
         "architecture": table["architecture"],

@@ -10,8 +10,8 @@ from typing import Any
 from rar_tf.checks import check_count
 
 # Topics of --help.
-WHAT = "What to train"
-ATTACK = "The attack in training"
+TRAINING = "What to train"
+ATTACK = "Attack in training"
 OPTIMIZATION = "Optimization"
 VALIDATION = "Validation and checkpoints"
 
@@ -25,7 +25,16 @@ def setting(
     choices: Sequence[str] = (),
     optional: bool = False,
 ) -> Any:
-    """A field with its metadata; `optional` may be set also where the preset leaves it None."""
+    """A dataclass field with the metadata of a setting.
+
+    Args:
+      help: help of its flag.
+      topic: topic of its flag in --help.
+      default: default value; the field is required without one.
+      name: name on disk and as a flag; None for the name of the field.
+      choices: allowed values; empty for any.
+      optional: whether it may be set although the schedule leaves it None.
+    """
     metadata = {
         "help": help,
         "topic": topic,
@@ -42,7 +51,7 @@ def name_of(field: dataclasses.Field) -> str:
 
 
 class Part:
-    """Base of the parts: the type of each field is checked on construction."""
+    """Base class of the parts: checks the types of the fields on construction, then the values."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -66,7 +75,7 @@ class Part:
 
 
 def flat_fields(part: type[Part]) -> dict[str, dataclasses.Field]:
-    """Fields of a part that stand on disk under a name of their own, by that name."""
+    """Fields of a part that are settings by themselves, by their name on disk."""
     return {
         name_of(field): field
         for field in dataclasses.fields(part)  # type: ignore[arg-type]
@@ -82,7 +91,7 @@ def kinds_of(field: dataclasses.Field) -> tuple[type, ...]:
 
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:
-    """Raises ValueError unless the value is of the field's type; an integer is a float too."""
+    """Raises ValueError unless the value has the field's type; an integer is a float too."""
     kinds = kinds_of(field)
     if float in kinds:
         kinds = (*kinds, int)

@@ -1,7 +1,7 @@
-"""The parts of a preset: frozen dataclasses that check themselves.
+"""Parts of a preset: frozen dataclasses that validate their fields.
 
-A field's metadata holds its name on disk and as a flag, its help and its topic in --help. A part or
-a field that does not apply is None.
+The metadata of a field holds its name on disk and as a flag, its help and its topic in --help. A
+part or a field that does not apply is None.
 """
 
 import dataclasses
@@ -14,17 +14,17 @@ from rar_tf.models import INITIALIZERS
 from rar_tf.naming import check_name
 from rar_tf.objective import Objective, construct, settings
 from rar_tf.presets.optimizer import OptimizerSettings
-from rar_tf.presets.part import ATTACK, OPTIMIZATION, VALIDATION, WHAT, Part, setting
+from rar_tf.presets.part import ATTACK, OPTIMIZATION, TRAINING, VALIDATION, Part, setting
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings(Part):
-    """Which data set, and the size of its images."""
+    """Settings of the data: the data set, and the size of its images."""
 
-    name: str = setting("Data set.", WHAT, name="dataset")
+    name: str = setting("Data set.", TRAINING, name="dataset")
     image_size: tuple[int, ...] | None = setting(
         "Height and width that images are scaled to, as HEIGHT,WIDTH or the side of a square.",
-        WHAT,
+        TRAINING,
         default=None,
         optional=True,
     )
@@ -35,31 +35,31 @@ class DataSettings(Part):
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings(Part):
-    """The classifier and the weights that training starts from."""
+    """Settings of the model: the classifier, and the weights that training starts from."""
 
     architecture: str | None = setting(
-        "Architecture of the classifier; None for that of a .keras file.", WHAT, default=None
+        "Architecture of the classifier; None for that of a .keras file.", TRAINING, default=None
     )
     init_from: str = setting(
         "Weights to start from: scratch, natural (train a natural model first) or a .keras file.",
-        WHAT,
+        TRAINING,
         default="scratch",
     )
     natural_steps: int | None = setting(
-        "Optimizer steps of the natural start.", OPTIMIZATION, default=None
+        "Number of optimizer steps of the natural start.", OPTIMIZATION, default=None
     )
     initializer: str | None = setting(
-        f"Weight initializer: {', '.join(INITIALIZERS)}, or own for the architecture's.",
-        WHAT,
+        f"Weight initializer: {', '.join(INITIALIZERS)}; own keeps the architecture's.",
+        TRAINING,
         default=None,
         optional=True,
     )
     init_scale: float | None = setting(
-        "Factor of the initial kernels.", WHAT, default=None, optional=True
+        "Factor of all initial kernels.", TRAINING, default=None, optional=True
     )
     first_init_scale: float | None = setting(
-        "Factor of the first initial kernel; init_scale by default.",
-        WHAT,
+        "Factor of the first layer's initial kernel; init_scale by default.",
+        TRAINING,
         default=None,
         optional=True,
     )
@@ -85,9 +85,9 @@ class ModelSettings(Part):
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveSettings(Part):
-    """An objective by name, and the settings of its constructor."""
+    """Settings of the objective: its name, and the arguments of its constructor."""
 
-    name: str = setting("Objective to minimize.", WHAT, name="objective")
+    name: str = setting("Objective to minimize.", TRAINING, name="objective")
     values: dict[str, Any] = dataclasses.field(
         default_factory=dict, metadata={"name": None, "topic": None}
     )
@@ -103,15 +103,20 @@ class ObjectiveSettings(Part):
         self.build()
 
     def build(self) -> Objective:
-        """The objective."""
+        """The objective with these settings."""
         return construct(self.name, self.values)
 
 
 @dataclasses.dataclass(frozen=True)
 class AttackSettings(Part):
-    """Inner maximization: its steps; subclasses add the allowed set."""
+    """Settings of the inner maximization: its steps; subclasses add the allowed set."""
 
-    steps: int = setting("Steps of the inner maximization.", ATTACK, default=2, name="attack_steps")
+    steps: int = setting(
+        "Number of steps of the attack (inner maximization).",
+        ATTACK,
+        default=2,
+        name="attack_steps",
+    )
     step_size: float = setting(
         "Size of the attack's first step, in pixel units.",
         ATTACK,
@@ -138,14 +143,14 @@ class AttackSettings(Part):
         raise NotImplementedError
 
     def build(self) -> Attack:
-        """The inner maximization."""
+        """The attack with these settings."""
         decay = self.decay or "constant"
         return Attack(self.threat(), steps=self.steps, step_size=self.step_size, decay=decay)
 
 
 @dataclasses.dataclass(frozen=True)
 class BallSettings(AttackSettings):
-    """Inner maximization inside an lp ball around the image."""
+    """Settings of the inner maximization inside an lp ball around the image."""
 
     norm: str | int = setting(
         "Norm of the ball: inf or 2.", ATTACK, default="inf", choices=("inf", "2")
@@ -161,10 +166,10 @@ class BallSettings(AttackSettings):
 
 @dataclasses.dataclass(frozen=True)
 class TransportSettings(AttackSettings):
-    """Inner maximization at a price for moving, without a ball  [RAR eq. 7]."""
+    """Settings of the inner maximization with a transport cost, without a ball  [RAR eq. 7]."""
 
     gamma: float = setting(
-        "Price of moving an image, in nats per unit of squared distance.", ATTACK, default=1.0
+        "Factor of the transport cost, in nats per unit of squared distance.", ATTACK, default=1.0
     )
 
     def threat(self) -> TransportPenalty:
@@ -174,16 +179,16 @@ class TransportSettings(AttackSettings):
 
 @dataclasses.dataclass(frozen=True)
 class ValidationSettings(Part):
-    """How often a run validates and saves."""
+    """Settings of validation and checkpoints: how many steps lie between them."""
 
-    validate_every: int = setting("Steps between validations.", VALIDATION, default=500)
-    checkpoint_every: int = setting("Steps between checkpoints.", VALIDATION, default=250)
+    validate_every: int = setting("Number of steps between validations.", VALIDATION, default=500)
+    checkpoint_every: int = setting("Number of steps between checkpoints.", VALIDATION, default=250)
 
     def check(self) -> None:
         self._counts("validate_every", "checkpoint_every")
 
 
-# What an objective's `threat` names.
+# Settings of the attack by an objective's `threat`.
 ATTACKS: Mapping[str | None, type[AttackSettings] | None] = {
     "ball": BallSettings,
     "transport": TransportSettings,

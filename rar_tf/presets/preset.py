@@ -1,4 +1,4 @@
-"""Preset: every setting that decides the weights of a run, made of parts."""
+"""Preset: all settings that determine the weights of a run, made of parts."""
 
 import dataclasses
 import json
@@ -21,17 +21,17 @@ from rar_tf.presets.parts import (
     ValidationSettings,
 )
 
-# Settings by the names that files of earlier versions give them.
+# Settings by their names in files of earlier versions.
 _FORMER_NAMES = {"chunk": "nodes_per_pass"}
-_OWN_NAMES = ("schedule", "seed")
+_TOP_LEVEL = ("schedule", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Every setting that decides the weights of a run.
+    """All settings that determine the weights of a run.
 
     Attributes:
-      schedule: "fast" or "paper".
+      schedule: schedule of hyperparameters, "fast" or "paper".
       seed: seed for initial weights, data order and random starts.
       data, model, objective, attack, optimizer, validation: the parts; `attack` is None for an
         objective without inner maximization.
@@ -60,7 +60,7 @@ class Preset:
         return None if self.attack is None else self.attack.build()
 
     def to_flat(self) -> dict[str, Any]:
-        """Settings by name, those that are None left out; as they stand on disk.
+        """Settings by name, as on disk; settings that are None are omitted.
 
         Settings of a custom objective that no registered one has are in "options".
         """
@@ -76,7 +76,7 @@ class Preset:
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> "Preset":
-        """The preset of settings by name, as `to_flat` gives them; earlier files are read too.
+        """The preset of settings by name, as from `to_flat`, also those of earlier versions.
 
         Names that do not apply are ignored.
 
@@ -109,36 +109,36 @@ class Preset:
         return json.dumps(self.to_flat(), indent=2) + "\n"
 
     def replace(self, **values: Any) -> "Preset":
-        """The preset with settings exchanged by their flat names; None removes one."""
+        """A copy with settings replaced by their flat names; None removes a setting."""
         for name in values:
             check_setting(name)
         return type(self).from_flat(self.to_flat() | values)
 
 
 def shared_settings() -> tuple[str, ...]:
-    """Names of the settings of all registered objectives: each is a flag and a name on disk."""
+    """Names of the settings of all registered objectives, each a flag and a name on disk."""
     return tuple(dict.fromkeys(n for objective in OBJECTIVES for n in settings(objective)))
 
 
 def setting_names() -> tuple[str, ...]:
-    """Names that a preset's settings have on disk and as flags."""
-    names = [*_OWN_NAMES, *(name for part in PARTS for name in flat_fields(part))]
+    """Names of all settings, on disk and as flags."""
+    names = [*_TOP_LEVEL, *(name for part in PARTS for name in flat_fields(part))]
     return tuple(dict.fromkeys([*names, *shared_settings(), "options"]))
 
 
 def check_setting(name: str) -> None:
-    """Raises ValueError unless there is a setting of this name."""
+    """Raises ValueError unless a setting has this name."""
     check_name("setting", name, setting_names())
 
 
 def applies(preset: Preset, name: str) -> bool:
-    """Whether a setting means something for the preset's objective and start.
+    """Whether a setting applies to the preset's objective, optimizer and start.
 
     Raises:
-      ValueError: there is no such setting.
+      ValueError: no setting has this name.
     """
     check_setting(name)
-    if name in _OWN_NAMES:
+    if name in _TOP_LEVEL:
         return True
     if name == "options":
         return is_custom(preset.objective.name)

@@ -1,4 +1,4 @@
-"""From names and overrides to a preset."""
+"""Resolution of names and overrides to a preset."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from rar_tf.presets.paper import paper
 from rar_tf.presets.preset import Preset, applies
 
 SCHEDULES = {"fast": fast, "paper": paper}
-# Settings that a `.keras` file determines.
+# Settings that do not apply to the classifier of a `.keras` file.
 _NOT_WITH_A_FILE = (
     "architecture",
     "initializer",
@@ -22,21 +22,21 @@ _NOT_WITH_A_FILE = (
 def resolve(
     dataset: str, objective: str, schedule: str = "fast", *, seed: int = 0, **overrides: Any
 ) -> Preset:
-    """The preset of (data set, objective, schedule), with settings overridden.
+    """The preset of a data set, an objective and a schedule, with settings overridden.
 
     Args:
-      dataset: a name; "fast" takes any, "paper" those that the papers report.
+      dataset: name of the data set; "fast" accepts any, "paper" those that the papers report.
       objective: a name of `rar_tf.objective.OBJECTIVES`, or "module:function" of a custom
-        constructor, whose arguments' defaults then are the preset's.
-      schedule: "fast" or "paper".
+        constructor, whose arguments' defaults are the preset's values.
+      schedule: schedule of hyperparameters, "fast" or "paper".
       seed: seed for initial weights, data order and random starts.
-      **overrides: settings by flat name, see `setting_names`; None leaves the preset's value.
+      **overrides: settings by flat name, see `setting_names`; None keeps the preset's value.
         "options" holds settings of a custom objective by name.
 
     Raises:
       ValueError: an unknown name, an override that does not apply, or a value out of range.
     """
-    known = settings(objective)
+    accepted = settings(objective)
     check_name("schedule", schedule, SCHEDULES)
     names = {"dataset": dataset, "objective": objective, "schedule": schedule, "seed": seed}
     values = SCHEDULES[schedule](dataset, objective) | names
@@ -46,7 +46,7 @@ def resolve(
     if not isinstance(options, dict):
         raise ValueError(f"options must be settings by name. Received: options={options!r}")
     for name in options:
-        check_name("option", name, known, f", the settings of {objective}")
+        check_name("option", name, accepted, f", the settings of {objective}")
     _check_applicable(values, overrides)
     changed = {**values, **overrides}
     if schedule == "fast" and changed.get("init_from") != "file" and "initializer" not in overrides:
@@ -54,12 +54,12 @@ def resolve(
     if changed.get("initializer") == "own":
         del changed["initializer"]
     if str(changed["init_from"]).endswith(".keras"):
-        changed = _without_own_network(changed, overrides)
+        changed = _without_network_settings(changed, overrides)
     return Preset.from_flat(changed)
 
 
 def natural_start(preset: Preset) -> Preset:
-    """The preset of the natural model that this preset starts from (`init_from` "natural")."""
+    """The preset of the natural model that this preset starts from, for `init_from` "natural"."""
     model = preset.model
     return resolve(
         preset.data.name,
@@ -91,8 +91,8 @@ def _check_applicable(values: dict[str, Any], overrides: dict[str, Any]) -> None
             )
 
 
-def _without_own_network(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run that starts from a `.keras` file."""
+def _without_network_settings(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those that do not apply to a start from a `.keras` file."""
     for name in _NOT_WITH_A_FILE:
         if name in overrides:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Resumable training runs: a preset, a folder and a data set -> a trained classifier."""
+"""Training runs that can be resumed: a preset, a folder and a data set -> a classifier."""
 
 from rar_tf.runs.callbacks import Divergence
 from rar_tf.runs.interrupts import Interrupted

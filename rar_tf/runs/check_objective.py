@@ -1,4 +1,4 @@
-"""A user's own objective, tried on two images before anything long starts."""
+"""Check of a custom objective on two images, before training starts."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,14 +10,20 @@ from rar_tf.objective import Batch, Objective, ObjectiveValue
 from rar_tf.presets import Preset, build
 
 
-def try_objective(
+def check_objective(
     preset: Preset, objective: Objective, attack: Attack | None, data: ImageData
 ) -> None:
-    """Evaluates the objective eagerly, where an error still points at the user's line.
+    """Evaluates a custom objective eagerly, so that an error names the line of its code.
+
+    Args:
+      preset: preset with the objective.
+      objective: the objective of the preset.
+      attack: the attack of the preset.
+      data: data set; its first two training images are used.
 
     Raises:
-      ValueError: it fails, gives other than one number an image, or does not depend on the
-        weights or, with an attack, on the attacked image.
+      ValueError: the objective fails, returns other than one number per image, or does not depend
+        on the weights or, with an attack, on the attacked image.
     """
     classifier = build.classifier(preset, data.num_classes, data.image_shape)
     images, labels = data.require("train").read(np.arange(2))
@@ -30,11 +36,12 @@ def try_objective(
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x_adv)
             score = objective.score(classifier, batch)(x_adv) if attack is not None else None
-            parts = objective(classifier, batch, x_adv, training=True)
+            value = objective(classifier, batch, x_adv, training=True)
         if score is not None and tape.gradient(score, x_adv) is None:
-            raise ValueError("what the attack ascends must depend on x_adv")
-        if not any(g is not None for g in tape.gradient(parts.total, classifier.trainable_weights)):
+            raise ValueError("the score of the attack must depend on x_adv")
+        gradients = tape.gradient(value.total, classifier.trainable_weights)
+        if all(gradient is None for gradient in gradients):
             raise ValueError("the objective must depend on the weights")
-        return parts
+        return value
 
     call_custom("objective", preset.objective.name, evaluate, ObjectiveValue)

@@ -1,4 +1,7 @@
-"""Checkpoints: one file a checkpoint, whole or absent, holding all that a run resumes from."""
+"""Checkpoints: files with the weights and optimizer state that a run resumes from.
+
+Writing is atomic: a file is complete or does not exist.
+"""
 
 import hashlib
 import io
@@ -19,7 +22,7 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
     """Writes weights and optimizer state at the current step; removes all but `keep` files.
 
     Raises:
-      OSError: the file could not be written; the checkpoints before it are still there.
+      OSError: the file could not be written; earlier checkpoints are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished(folder)
@@ -37,13 +40,13 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
 
 
 def restore_latest(folder: pathlib.Path, model: RobustModel) -> int:
-    """Restores the newest whole checkpoint; says which damaged ones it passed over.
+    """Restores the newest complete checkpoint; logs a warning for each damaged one.
 
     Returns:
-      The step restored, 0 where there is none.
+      The step restored, 0 without a checkpoint.
 
     Raises:
-      ValueError: checkpoints exist, but none of them fits or is whole.
+      ValueError: checkpoints exist, but all are damaged or of another model.
     """
     problems = []
     for path in reversed(available(folder)):
@@ -56,8 +59,8 @@ def restore_latest(folder: pathlib.Path, model: RobustModel) -> int:
         return step(model)
     if problems:
         raise ValueError(
-            "no checkpoint could be read; put a whole one there, or start over in a new --workdir:"
-            + "".join(f"\n  {problem}" for problem in problems)
+            "no checkpoint could be read; restore a complete one, or start again in a new "
+            "--workdir:" + "".join(f"\n  {problem}" for problem in problems)
         )
     return 0
 
@@ -68,7 +71,7 @@ def available(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def step(model: RobustModel) -> int:
-    """Optimizer steps taken."""
+    """Number of optimizer steps taken."""
     return int(model.optimizer.iterations.numpy())
 
 
@@ -95,9 +98,11 @@ def _restore(path: pathlib.Path, model: RobustModel) -> None:
         raise ValueError("its content does not match its digest")
     variables = _variables(model)
     if arrays.keys() != variables.keys():
-        raise ValueError(f"expected {len(variables)} variables, came {len(arrays)}")
+        raise ValueError(f"variables must be {len(variables)}. Received: {len(arrays)}")
     for key, variable in variables.items():
         if arrays[key].shape != tuple(variable.shape):
-            raise ValueError(f"{key}: expected {tuple(variable.shape)}, came {arrays[key].shape}")
+            raise ValueError(
+                f"{key} must have shape {tuple(variable.shape)}. Received: {arrays[key].shape}"
+            )
     for key, variable in variables.items():
         variable.assign(arrays[key])

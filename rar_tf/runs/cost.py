@@ -1,4 +1,4 @@
-"""What a training step costs, before it runs: operations and bytes."""
+"""Cost of a training step, computed before it runs: operations, bytes and seconds."""
 
 import math
 
@@ -12,7 +12,7 @@ from rar_tf.training.robust_model import RobustModel
 
 
 def forward_flops(classifier: keras.Model) -> float:
-    """FLOPs of one image's logits: two for each multiply and add of convolutions and products.
+    """FLOPs of the logits of one image: multiplications and additions, see `count_flops`.
 
     Args:
       classifier: images -> logits, of known input shape.
@@ -22,26 +22,26 @@ def forward_flops(classifier: keras.Model) -> float:
 
 
 def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
-    """FLOPs of one training step an image: {"attack": ..., "gradient": ...}.
+    """FLOPs per image of one training step: {"attack": ..., "gradient": ...}.
 
-    "attack" is the search for x_adv, "gradient" the objective there, its derivative by the
-    weights and the step. With F = `forward_flops`, F_1 its first layer and one node:
+    "attack" is the inner maximization, "gradient" the objective at x_adv, its derivative by the
+    weights and the optimizer step. With F = `forward_flops`, F_1 its first layer and one node:
 
       an attack step   2 F (madry), 4 F (ig_norm), 6 F (ig_sum_norm)
       the gradient     3 F - F_1 (natural), and 6 F - F_1 (ig_norm), 3 F - F_1 with
                        completeness (F with lambda = 1)
 
     m > 1 nodes share an affine first layer: 4 m (F - F_1) + 5 F_1 an attack step of ig_norm,
-    6 m (F - F_1) + 7 F_1 its gradient, and up to 2 m (F - F_1) where chunked.
+    6 m (F - F_1) + 7 F_1 its gradient, and up to 2 m (F - F_1) in several passes.
 
-    Every term counts as it is traced, a user's own included.
+    Operations are counted in the traced graph, also those of custom objectives.
 
     Args:
-      preset: objective and attack.
+      preset: preset whose objective and attack are used.
       classifier: images -> logits, of known input shape.
 
     Raises:
-      ValueError: an operation whose cost is not known before the run.
+      ValueError: the cost of an operation is not known before the run.
     """
     maximizer = preset.build_attack()
     model = RobustModel(classifier, preset.objective.build(), maximizer)
@@ -57,7 +57,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
 
 
 def gradient_bytes(classifier: keras.Model) -> int:
-    """Bytes that each replica contributes to the all-reduce of one step."""
+    """Number of bytes that each replica contributes to the all-reduce of one step."""
     return sum(
         int(tf.size(variable)) * tf.as_dtype(variable.dtype).size
         for variable in classifier.trainable_variables
@@ -72,19 +72,19 @@ def step_seconds(
     replicas: int = 1,
     bandwidth: float = math.inf,
 ) -> float:
-    """Seconds of one step: each replica's operations, then a ring all-reduce of the gradients.
+    """Predicted seconds of one step: a replica's operations, then a ring all-reduce of gradients.
 
     flops / throughput + 2 (R - 1) / R * gradient_bytes / bandwidth
 
-    Computation and communication do not overlap in it, and it knows nothing of launching
-    operations, of elementwise ones and of reading data: docs/scaling.md.
+    The model assumes that computation and communication do not overlap, and neglects elementwise
+    operations, kernel launches and reading data: docs/scaling.md.
 
     Args:
-      flops: of one replica's part of the batch.
-      throughput: operations a second that a device reaches in training.
-      gradient_bytes: as `gradient_bytes` counts them.
-      replicas: R.
-      bandwidth: bytes a second that each replica sends.
+      flops: operations of one replica's part of the batch.
+      throughput: operations per second that a device reaches in training.
+      gradient_bytes: bytes of the gradients, see the function `gradient_bytes`.
+      replicas: number R of replicas.
+      bandwidth: bytes per second that each replica sends.
 
     Raises:
       ValueError: replicas < 1, or a throughput or bandwidth that is not positive.

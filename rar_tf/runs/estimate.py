@@ -1,4 +1,4 @@
-"""What a run will cost: a few real steps, before anything long starts."""
+"""Estimated time and memory of a run, measured over a few steps."""
 
 import resource
 import sys
@@ -13,9 +13,12 @@ _STEPS = 3
 
 
 def estimate(preset: Preset, data: ImageData) -> str:
-    """Time of a step and of the run, and peak memory, measured over a few steps.
+    """Text with the time of a step and of the run, and peak memory, measured over a few steps.
 
-    Validation, checkpoints and the natural start come on top; they are named in the text.
+    Validation and the natural start are not included in the time; the text names them.
+
+    Raises:
+      ValueError: settings that do not fit the data.
     """
     build.check_data(preset, data)
     classifier = build.classifier(preset, data.num_classes, data.image_shape)

@@ -1,4 +1,4 @@
-"""Natural starts shared by runs: what several presets start from is trained once."""
+"""Natural starts that several runs share, each trained once."""
 
 import hashlib
 import pathlib
@@ -13,19 +13,19 @@ from rar_tf.runs.workdir import Workdir
 
 
 def workdir_of(preset: Preset, folder: pathlib.Path) -> Workdir:
-    """The workdir in `folder` that belongs to this preset alone."""
+    """The workdir of this preset in `folder`, named by its objective and a digest."""
     digest = hashlib.sha256(preset.to_json().encode()).hexdigest()[:8]
     return Workdir(folder / f"{preset.objective.name}-{digest}")
 
 
 def train_in(folder: pathlib.Path, preset: Preset, data: ImageData) -> tuple[Workdir, keras.Model]:
-    """`train` in `workdir_of(preset, folder)`; presets with the same natural start share it.
+    """Trains in `workdir_of(preset, folder)`; presets with the same natural start share it.
 
     Returns:
-      The run's workdir, and its classifier.
+      The workdir of the run, and its classifier.
 
     Raises:
-      What `train` raises.
+      The errors of `train`.
     """
     workdir = workdir_of(preset, folder)
     if preset.model.init_from == "natural" and not workdir.natural.model.exists():
@@ -34,7 +34,7 @@ def train_in(folder: pathlib.Path, preset: Preset, data: ImageData) -> tuple[Wor
         for source, target in (
             (shared.preset, workdir.natural.preset),
             (shared.metrics, workdir.natural.metrics),
-            (shared.model, workdir.natural.model),  # the last: its being there means all are
+            (shared.model, workdir.natural.model),  # last: it marks the copy as complete
         ):
             write_atomically(target, source.read_bytes())
     return workdir, train(preset, workdir, data)

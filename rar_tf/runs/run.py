@@ -1,4 +1,4 @@
-"""One run: a preset, a folder and a data set -> a trained classifier; resumable at any moment."""
+"""A training run that can be resumed: a preset, a folder and a data set -> a classifier."""
 
 import dataclasses
 import json
@@ -15,15 +15,10 @@ from rar_tf.models import load_classifier
 from rar_tf.naming import is_custom
 from rar_tf.presets import Preset, build, differences, natural_start
 from rar_tf.runs import checkpoints
-from rar_tf.runs.callbacks import (
-    Checkpoints,
-    GuardFinite,
-    Progress,
-    Validate,
-    read_metrics,
-)
-from rar_tf.runs.check_objective import try_objective
+from rar_tf.runs.callbacks import Checkpoints, GuardFinite, Progress
+from rar_tf.runs.check_objective import check_objective
 from rar_tf.runs.interrupts import Interrupted, StopRequest
+from rar_tf.runs.validation_callback import Validate, read_metrics
 from rar_tf.runs.workdir import Workdir
 from rar_tf.training.distribution import Distribution
 from rar_tf.training.loop import run_steps
@@ -42,29 +37,30 @@ def train(
     keep_checkpoints: int = 2,
     distribution: Distribution | None = None,
 ) -> keras.Model:
-    """Trains, or goes on training, until `preset.optimizer.max_steps`; then writes model.keras.
+    """Trains or resumes training until `preset.optimizer.max_steps`; then writes model.keras.
 
-    The batch and the random starts of a step are functions of (seed, step) alone, so that
-    a run killed at any moment ends, after the same call, with the weights of one that was
-    not (bit for bit on the same CPU and thread count). Nor do they depend on the number of
-    devices; with several workers, all make this call, and the chief alone uses `workdir`.
+    The batch and the random starts of a step are functions of (seed, step) alone: a run that was
+    killed at any moment ends, after the same call, with the weights of one that was not (bit for
+    bit on the same CPU and thread count). They do not depend on the number of devices. All of
+    several workers make this call; only the chief uses `workdir`.
 
     Args:
-      preset: all settings.
-      workdir: the run's folder.
-      data: a data set with training and validation images.
-      keep_checkpoints: how many to keep, the newest; with one, a damaged file has none before it.
-      distribution: of `distribute`; None for the current strategy of TensorFlow.
+      preset: all settings of the run.
+      workdir: folder of the run.
+      data: data set with training and validation images.
+      keep_checkpoints: number of newest checkpoints to keep; two allow one to be damaged.
+      distribution: value of `distribute`; None for the current strategy of TensorFlow.
 
     Returns:
       The classifier, images [B, H, W, C] in [0, 1] -> logits.
 
     Raises:
       WorkdirError: the folder holds another preset, is in use or cannot be written.
-      Interrupted: Ctrl-C or SIGTERM; all is saved.
+      Interrupted: Ctrl-C or SIGTERM, after the state was saved.
       Divergence: a non-finite loss or gradient.
-      WorkerLost: another worker is gone.
-      ValueError: settings that do not fit the data or the devices.
+      WorkerLost: another worker is lost.
+      ValueError: settings that do not fit the data, the classifier or the devices; no file is
+        written then.
     """
     check_count("keep_checkpoints", keep_checkpoints)
     distribution = distribution or Distribution()
@@ -79,33 +75,26 @@ def train(
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """What the natural start shares with the run it is for."""
+    """Arguments that a run and its natural start share."""
 
     data: ImageData
     keep_checkpoints: int
     distribution: Distribution
 
     def train(self, preset: Preset, workdir: Workdir) -> keras.Model:
-        data = self.data
-        build.check_data(preset, data)
-        self.distribution.check_batch_size(preset.optimizer.batch_size)
         # Validate every setting before writing a file.
-        objective, attack = preset.objective.build(), preset.build_attack()
-        if is_custom(preset.objective.name):
-            try_objective(preset, objective, attack, data)
-        model = None
-        if not workdir.model.exists():
-            classifier = build.classifier(preset, data.num_classes, data.image_shape)
-            model = build.robust_model(preset, classifier)
+        self.check(preset)
+        natural_preset = self.natural_start(preset) if preset.model.init_from == "natural" else None
+        model = None if workdir.model.exists() else self.model(preset)
         with workdir.locked(), workdir.writing():
             workdir.claim(preset)
             with workdir.logging():
-                logging.info("%s: data from %s", preset.objective.name, data.source)
+                logging.info("%s: data from %s", preset.objective.name, self.data.source)
                 if model is None:
                     logging.info("%s: already trained, %s", preset.objective.name, workdir.model)
                     return load_classifier(workdir.model)
-                if preset.model.init_from == "natural":
-                    natural = self.train(self.natural_start(preset), workdir.natural)
+                if natural_preset is not None:
+                    natural = self.train(natural_preset, workdir.natural)
                     model.classifier.set_weights(natural.get_weights())
                 model.optimizer.build(model.trainable_variables)
                 self.fit(model, preset, workdir)
@@ -113,63 +102,69 @@ class _Run:
                 save_classifier(model.classifier, workdir.model)
                 return model.classifier
 
+    def check(self, preset: Preset) -> None:
+        """Raises ValueError unless the settings fit the data and the devices."""
+        build.check_data(preset, self.data)
+        self.distribution.check_batch_size(preset.optimizer.batch_size)
+        if is_custom(preset.objective.name):
+            check_objective(preset, preset.objective.build(), preset.build_attack(), self.data)
+
+    def model(self, preset: Preset) -> RobustModel:
+        """The compiled model at its initial weights."""
+        classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
+        return build.robust_model(preset, classifier)
+
     def natural_start(self, preset: Preset) -> Preset:
-        """In batches of the preset's own size where there are fewer images than it would take."""
+        """Preset of the natural start, with the run's batch size if its own exceeds the data."""
         natural = natural_start(preset)
         if natural.optimizer.batch_size > len(self.data.require("train")):
             return natural.replace(batch_size=preset.optimizer.batch_size)
         return natural
 
     def fit(self, model: RobustModel, preset: Preset, workdir: Workdir) -> None:
-        """From the latest checkpoint to `preset.optimizer.max_steps`."""
+        """Trains from the latest checkpoint to `preset.optimizer.max_steps`."""
         first_step = checkpoints.restore_latest(workdir.checkpoints, model)
         if first_step:
             logging.info("%s: resuming at step %d", preset.objective.name, first_step)
-        steps = preset.optimizer.max_steps - first_step
-        if steps <= 0:
+        max_steps = preset.optimizer.max_steps
+        if first_step >= max_steps:
             return
         batches = self.distribution.training_batches(
             self.data.require("train"),
             batch_size=preset.optimizer.batch_size,
             seed=preset.seed,
             first_step=first_step,
-            steps=steps,
+            steps=max_steps - first_step,
         )
         with StopRequest(self.distribution.any_worker) as stop:
             progress = Progress(
-                preset.objective.name,
-                first_step,
-                preset.optimizer.max_steps,
-                preset.optimizer.batch_size,
+                preset.objective.name, first_step, max_steps, preset.optimizer.batch_size
             )
+            every = preset.validation.checkpoint_every
             callbacks = [
                 GuardFinite(workdir.checkpoints),
                 _validate(model, preset, workdir, self.data, first_step),
                 Checkpoints(
-                    workdir.checkpoints,
-                    preset.validation.checkpoint_every,
-                    preset.optimizer.max_steps,
-                    stop,
-                    keep=self.keep_checkpoints,
+                    workdir.checkpoints, every, max_steps, stop, keep=self.keep_checkpoints
                 ),
                 progress,
             ]
             try:
-                run_steps(model, batches, steps, callbacks)
+                run_steps(model, batches, max_steps - first_step, callbacks)
             finally:
                 progress.close()
-            reached = checkpoints.step(model)
-            if stop.signum is not None and reached < preset.optimizer.max_steps:
-                where = "by worker 0" if self.distribution.worker else f"in {workdir.root}"
+            step = checkpoints.step(model)
+            if stop.signum is not None and step < max_steps:
+                place = "by worker 0" if self.distribution.worker else f"in {workdir.root}"
                 raise Interrupted(
                     stop.signum,
-                    f"stopped at step {reached} of {preset.optimizer.max_steps}, all saved "
-                    f"{where}; the same command goes on from there",
+                    f"stopped at step {step} of {max_steps}, all saved {place}; "
+                    "the same command resumes from there",
                 )
 
 
 def save_classifier(classifier: keras.Model, path: pathlib.Path) -> None:
-    """Writes a `.keras` file that is either whole or not there."""
+    """Writes a `.keras` file atomically: it is complete or does not exist."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.keras")
     try:
         classifier.save(temporary)
@@ -179,7 +174,7 @@ def save_classifier(classifier: keras.Model, path: pathlib.Path) -> None:
 
 
 def summary(workdir: Workdir) -> dict[str, dict]:
-    """First and last row of the run's validations."""
+    """The first and last row of metrics.csv, as {"start": ..., "end": ...}; {} without rows."""
     rows = read_metrics(workdir.metrics)
     return {"start": rows[0], "end": rows[-1]} if rows else {}
 
@@ -201,11 +196,11 @@ def _validate(
 
 
 def _check_same_preset(preset: Preset, distribution: Distribution) -> None:
-    mine = preset.to_json()
-    chief = distribution.broadcast(mine.encode()).decode()
-    if chief != mine:
-        differing = differences(json.loads(chief), json.loads(mine))
+    settings = preset.to_json()
+    chief_settings = distribution.broadcast(settings.encode()).decode()
+    if chief_settings != settings:
+        lines = differences(json.loads(chief_settings), json.loads(settings))
         raise ValueError(
             "all workers must be started with the same settings. Received, at worker 0 -> at "
-            f"worker {distribution.worker}:\n  " + "\n  ".join(differing)
+            f"worker {distribution.worker}:\n  " + "\n  ".join(lines)
         )

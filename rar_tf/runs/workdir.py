@@ -1,4 +1,4 @@
-"""The folder of a run: where each file lies, and that one folder means one preset."""
+"""Workdir: the folder of a run, the paths of its files, and its lock."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class WorkdirError(Exception):
-    """The folder cannot hold this run; the message says why and what to do."""
+    """The folder cannot hold this run; the message gives the cause and a remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Workdir:
 
     @property
     def log(self) -> pathlib.Path:
-        """What the run said."""
+        """Log of the run."""
         return self.root / "train.log"
 
     @property
     def metrics(self) -> pathlib.Path:
-        """One row a validation."""
+        """Table of the validations, CSV."""
         return self.root / "metrics.csv"
 
     @property
@@ -72,25 +72,25 @@ class Workdir:
 
     @property
     def lock(self) -> pathlib.Path:
-        """Held, as long as it runs, by the one process that uses the folder."""
+        """Lock file of the process that uses the folder."""
         return self.root / ".lock"
 
     @property
     def natural(self) -> "Workdir":
-        """The natural start's own run."""
+        """Workdir of the natural start."""
         return Workdir(self.root / "natural")
 
     def state(self) -> list[pathlib.Path]:
-        """The files that decide how the run goes on, the natural start's among them."""
+        """Existing files that determine how the run continues, also those of the natural start."""
         files = [self.preset, self.metrics, self.model, *sorted(self.checkpoints.glob("*.npz"))]
-        found = [path for path in files if path.exists()]
-        return found + (self.natural.state() if self.natural.root.exists() else [])
+        existing = [path for path in files if path.exists()]
+        return existing + (self.natural.state() if self.natural.root.exists() else [])
 
     def claim(self, preset: Preset) -> None:
-        """Creates the folder for this preset, or checks that it is this preset's.
+        """Creates the folder with this preset, or checks that it has this preset.
 
         Raises:
-          WorkdirError: it holds a run with another preset, or cannot be written.
+          WorkdirError: the folder holds a run with another preset, or cannot be written.
         """
         try:
             with self.writing():
@@ -98,26 +98,26 @@ class Workdir:
                 if not self.preset.exists():
                     write_atomically(self.preset, preset.to_json().encode())
                     return
-            found = json.loads(self.preset.read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError(f"expected settings by name, came {type(found).__name__}")
+            content = json.loads(self.preset.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError(f"it must be an object. Received: {type(content).__name__}")
         except OSError as error:
             raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
         except (ValueError, RecursionError) as error:
             raise WorkdirError(f"{self.preset} is not a preset: {error}") from error
-        if differing := differences(_completed(found), json.loads(preset.to_json())):
+        if differing := differences(_completed(content), json.loads(preset.to_json())):
             lines = "\n  ".join(differing)
             raise WorkdirError(
                 f"workdir {self.root} holds a run with another preset; choose another --workdir, "
-                f"or repeat its settings to go on with it. It has -> you asked for:\n  {lines}"
+                f"or repeat its settings to resume it. In the folder -> requested:\n  {lines}"
             )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Within it no other process uses the folder. However this one ends, the lock ends too.
+        """Context in which no other process uses the folder; the lock ends with this process.
 
         Raises:
-          WorkdirError: another process uses the folder, or it cannot be written.
+          WorkdirError: another process uses the folder, or the folder cannot be written.
         """
         try:
             with self.writing():
@@ -135,37 +135,37 @@ class Workdir:
                 ) from error
             except OSError as error:
                 logging.warning(
-                    "%s cannot be locked (%s): start no second run there", self.root, error
+                    "%s cannot be locked (%s): do not start a second run there", self.root, error
                 )
             else:
-                with contextlib.suppress(OSError):  # Litter is no reason to stop.
+                with contextlib.suppress(OSError):  # Best effort: leftover files do no harm.
                     remove_unfinished(self.root)
-            with contextlib.suppress(OSError):  # Whose it is, is a courtesy.
+            with contextlib.suppress(OSError):  # Best effort: only for messages.
                 self.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             yield
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Within it, a full or read-only disk is a WorkdirError that says what to do."""
+        """Context that converts a full or read-only disk to a WorkdirError with a remedy."""
         try:
             yield
         except OSError as error:
             if error.errno in _FULL:
-                remedy = "make space there"
+                remedy = "free space there"
             elif error.errno in _READ_ONLY:
                 remedy = "make it writable, or choose another --workdir"
             else:
                 raise
             raise WorkdirError(
-                f"workdir {self.root} cannot be written: {error}. What was saved before is whole: "
-                f"{remedy}, and the same command goes on"
+                f"workdir {self.root} cannot be written: {error}. Files saved before are complete: "
+                f"{remedy}, and the same command resumes"
             ) from error
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
-        """Within it, what absl logs is appended to train.log as well."""
+        """Context in which absl's log is also appended to train.log."""
         handler = std_logging.FileHandler(self.log)
-        # A full disk must not turn each line into a traceback; the terminal has them too.
+        # A full disk must not print a traceback for each line; the terminal shows the lines too.
         handler.handleError = lambda record: None  # type: ignore[method-assign]
         handler.setFormatter(logging.PythonFormatter())
         logging.get_absl_logger().addHandler(handler)
@@ -176,9 +176,9 @@ class Workdir:
             handler.close()
 
 
-def _completed(found: dict[str, Any]) -> dict[str, Any]:
+def _completed(settings: dict[str, Any]) -> dict[str, Any]:
     """Flat preset read from disk, completed by the defaults of settings added since."""
     try:
-        return dict(json.loads(Preset.from_flat(found).to_json()))
+        return dict(json.loads(Preset.from_flat(settings).to_json()))
     except (ValueError, TypeError):
-        return found
+        return settings

@@ -11,7 +11,7 @@ def make_deterministic(seed: int) -> None:
     deterministic kernels, and seeds the generators that have no seed of their own.
 
     Args:
-      seed: Seed of Python, numpy and TensorFlow, >= 0.
+      seed: seed of Python, numpy and TensorFlow, >= 0.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

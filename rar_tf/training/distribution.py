@@ -26,8 +26,8 @@ class Distribution:
 
     Attributes:
       strategy: TensorFlow's strategy; every replica takes an equal part of each global batch.
-      worker: Number of this process; worker 0 is the chief, whose folder is kept.
-      workers: Number of processes.
+      worker: number of this process; worker 0 is the chief, whose folder is kept.
+      workers: number of processes.
     """
 
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
@@ -104,8 +104,8 @@ class Distribution:
         are kept. Machines need not share a file system.
 
         Args:
-          folder: Folder of the chief.
-          files: Files of the chief inside the folder, those that determine how a run continues.
+          folder: folder of the chief.
+          files: files of the chief inside the folder, those that determine how a run continues.
         """
         names = [str(path.relative_to(folder)) for path in files] if self.worker == 0 else []
         names = json.loads(self.broadcast(json.dumps(names).encode()))

@@ -32,11 +32,11 @@ def count_flops(function: Callable, specs: Sequence[tf.TensorSpec]) -> float:
     body of a loop counts once an iteration; the loop must be bounded by a constant, `i < n` from 0.
 
     Args:
-      function: Function tensors -> tensors; it is traced, not run.
-      specs: Specifications of its arguments, shapes fully known.
+      function: tensors -> tensors; it is traced, not run.
+      specs: specifications of its arguments, shapes fully known.
 
     Raises:
-      ValueError: A shape or the number of iterations of a loop is not known before the run.
+      ValueError: a shape or the number of iterations of a loop is not known before the run.
     """
     # Traced inside another function, it becomes a library function like the loops' bodies.
     inner = tf.function(function)

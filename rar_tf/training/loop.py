@@ -19,9 +19,9 @@ def run_steps(
     metrics, equal at every worker.
 
     Args:
-      model: Compiled model.
-      batches: Batches of `Distribution.training_batches`, at least `steps`.
-      steps: Number of steps, fewer if a callback sets `model.stop_training`.
+      model: compiled model.
+      batches: batches of `Distribution.training_batches`, at least `steps`.
+      steps: number of steps, fewer if a callback sets `model.stop_training`.
       callbacks: Keras callbacks; their batch and training hooks are called.
     """
     strategy, names = model.distribute_strategy, list(model.trackers)

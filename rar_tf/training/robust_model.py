@@ -22,7 +22,7 @@ class RobustModel(keras.Model):
     (seed, step, row in the global batch): neither the number of devices nor resuming changes them.
 
     Attributes:
-      classifier: The plain Keras model, images [B, H, W, C] in [0, 1] -> logits, that is saved,
+      classifier: the plain Keras model, images [B, H, W, C] in [0, 1] -> logits, that is saved,
         exported and served. It shares its weights with this model.
     """
 
@@ -38,19 +38,21 @@ class RobustModel(keras.Model):
     ) -> None:
         """
         Args:
-          classifier: Classifier, images -> logits (without a softmax layer).
-          objective: Objective to minimize.
-          attack: Inner maximization; None only for an objective without one.
-          seed: Seed of the attack's random starts.
-          precision: Precision of the computation, see `models.for_double_backprop`; weights stay
+          classifier: images -> logits, without a softmax layer.
+          objective: objective to minimize.
+          attack: inner maximization; None only for an objective without one.
+          seed: seed of the attack's random starts.
+          precision: precision of the computation, see `models.for_double_backprop`; weights stay
             float32.
-          name: Name of the model.
+          name: name of the model.
 
         Raises:
-          ValueError: The attack is missing, or its start has a zero gradient of the score.
+          ValueError: the attack is missing, its start has a zero gradient of the score, or the
+            classifier lacks a layer of the objective.
         """
         super().__init__(name=name)
         _check_attack(objective, attack)
+        objective.check_layers(classifier)
         self.classifier = classifier
         network = for_double_backprop(classifier, precision, keep=objective.layers)
         attacked = network = with_affine_start(network)
@@ -159,9 +161,9 @@ def _unpack(data: Any, classifier: keras.Model) -> Batch:
     """The (x, y) of Keras as a Batch.
 
     Raises:
-      ValueError: Sample weights, images that are not floating, or labels that are not class
+      ValueError: sample weights, images that are not floating, or labels that are not class
         numbers [B].
-      tf.errors.InvalidArgumentError: A label is not a class of the classifier.
+      tf.errors.InvalidArgumentError: a label is not a class of the classifier.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     if weight is not None:

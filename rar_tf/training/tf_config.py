@@ -28,7 +28,7 @@ def distribute(name: str = "auto") -> Distribution:
         "mirrored" if there are several GPUs, else "none".
 
     Raises:
-      ValueError: An unknown name, only one device to mirror over, or a TF_CONFIG without the
+      ValueError: an unknown name, only one device to mirror over, or a TF_CONFIG without the
         addresses of the workers or the task of this process.
     """
     check_name("distribute", name, DISTRIBUTIONS)
@@ -74,10 +74,10 @@ def read_tf_config(config: str) -> tuple[list[str], int]:
     """Addresses of all workers, the chief's first, and the number of this worker.
 
     Args:
-      config: Value of TF_CONFIG.
+      config: value of TF_CONFIG.
 
     Raises:
-      ValueError: The text is not JSON of that form.
+      ValueError: the text is not JSON of that form.
     """
 
     def expected(form: str, received: Any) -> ValueError:

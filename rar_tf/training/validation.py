@@ -14,11 +14,11 @@ class Validation:
     """Means over the validation images.
 
     Attributes:
-      natural_accuracy: Accuracy on the unperturbed images, in [0, 1].
-      pgd_accuracy: Accuracy under PGD, in [0, 1]: 20 steps of epsilon / 10, one random start.
-      ig_norm: Largest ||IG(x, x_adv)||_1 of two attacks, in nats per example, computed with 10
+      natural_accuracy: accuracy on the unperturbed images, in [0, 1].
+      pgd_accuracy: accuracy under PGD, in [0, 1]: 20 steps of epsilon / 10, one random start.
+      ig_norm: largest ||IG(x, x_adv)||_1 of two attacks, in nats per example, computed with 10
         midpoint nodes: 7 steps of epsilon / 4 that ascend it with 1 midpoint node, and PGD.
-      num_examples: Number of images.
+      num_examples: number of images.
     """
 
     natural_accuracy: float
@@ -33,9 +33,9 @@ class Validator:
     def __init__(self, classifier: keras.Model, ball: LpBall, *, seed: int = 0) -> None:
         """
         Args:
-          classifier: Classifier, images -> logits.
-          ball: Allowed set of the attacks.
-          seed: Seed of the random starts.
+          classifier: images -> logits.
+          ball: allowed set of the attacks.
+          seed: seed of the random starts.
         """
         pgd = Attack(ball, steps=20, step_size=ball.epsilon / 10)
         ig_attack = Attack(ball, steps=7, step_size=ball.epsilon / 4)
@@ -69,7 +69,7 @@ class Validator:
         """Means over all batches (x, y).
 
         Raises:
-          ValueError: There is no image.
+          ValueError: there is no image.
         """
         columns, count = [], 0
         for x, y in batches:

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 
 from rar_tf.cli import usage
-from rar_tf.cli.command import numbers
+from rar_tf.cli.command import parse_numbers
 from tests.support.paths import ROOT
 
 
@@ -18,7 +18,7 @@ def test_help_is_by_topic_and_complete_and_no_failure(cli):
     assert done.returncode == 0 and done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= 100
     topics = re.findall(r"^(\w.*):$", done.stdout, re.MULTILINE)
-    assert topics[:2] == ["What to train", "Where things are"] and topics[-1] == "Output"
+    assert topics[:2] == ["What to train", "Files"] and topics[-1] == "Output"
     assert re.search(r"--seed=N +Seed for initial weights, .*\. Default: 0\.", done.stdout)
     assert re.search(r"--norm=inf\|2 +Norm of the ball: inf or 2\.", done.stdout)
 
@@ -57,9 +57,9 @@ def test_details_are_shown_when_asked_for():
 
 
 def test_topics_hold_the_flags_defined_between_them():
-    usage.topic("First of a test")
+    usage.flag_topic("First of a test")
     flags.DEFINE_integer("test_first", 3, "One.")
-    usage.topic("Second of a test")
+    usage.flag_topic("Second of a test")
     flags.DEFINE_enum("test_second", "a", ["a", "b"], "Two.")
     found = usage.by_topic()
     assert [flag.name for flag in found["First of a test"]] == ["test_first"]
@@ -67,6 +67,6 @@ def test_topics_hold_the_flags_defined_between_them():
 
 
 def test_numbers_of_a_list_flag():
-    assert numbers(float, "lr_factors", ["1", "0.5"]) == (1.0, 0.5)
-    with pytest.raises(ValueError, match=r"--a must be numbers with commas between\. .*: 1,b"):
-        numbers(int, "a", ["1", "b"])
+    assert parse_numbers(float, "lr_factors", ["1", "0.5"]) == (1.0, 0.5)
+    with pytest.raises(ValueError, match=r"--a must be numbers separated by commas\. .*: 1,b"):
+        parse_numbers(int, "a", ["1", "b"])

@@ -120,7 +120,7 @@ def test_a_study_stopped_by_its_budget_goes_on(cli, tmp_path):
     np.savez(tmp_path / "mine.npz", images=images.astype("uint8"), labels=labels)
     stopped = cli("stopped", *FLAGS, "--budget_minutes=60", cwd=tmp_path)
     assert stopped.returncode == 0, stopped.stderr[-2000:]
-    assert "the budget is spent; the same command goes on" in stopped.stderr
+    assert "the budget is spent; the same command resumes" in stopped.stderr
     assert "13 of 14 lines are missing" in stopped.stdout
     models = tmp_path / "out/models"
     (natural,) = models.glob("natural-*/model.keras")

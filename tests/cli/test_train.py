@@ -86,6 +86,34 @@ def test_errors_are_one_sentence_and_exit_non_zero(main, dataset, tmp_path, flag
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--seed=-1",), "seed must be >= 0. Received: seed=-1"),
+        (("--objective=layer_ig_norm", "--layer=nosuch", "--init_from=natural"),
+         "layer must be one of"),
+        (("--objective=layer_ig_norm",), "layer"),
+        (("--ig_rule=simpson",), "rule must be one of"),
+        (("--objective=aat", "--softplus_beta=-1"), "softplus_beta must be > 0 and finite"),
+        (("--warmup_steps=-1",), "warmup_steps must be >= 0. Received: warmup_steps=-1"),
+        (("--adam_epsilon=-1",), "adam_epsilon must be > 0 and finite"),
+        (("--lr_schedule=piecewise", "--lr_boundaries=3,2", "--lr_factors=1,1,1"),
+         "lr_boundaries must be >= 1 and ascending"),
+        (("--data_dir=/nosuch",), "data_dir must be a folder. Received: --data_dir=/nosuch"),
+        (("--manual_dir=/nosuch",), "manual_dir must be a folder"),
+        (("--batch_size=1000",), "batch_size must be <= "),
+        (("--init_from=natural", "--natural_steps=0"), "natural_steps must be >= 1"),
+        (("--keep_checkpoints=0",), "keep_checkpoints must be >= 1"),
+    ],
+)  # fmt: skip
+def test_settings_are_refused_before_a_file_is_written(main, dataset, tmp_path, flags, message):
+    run = main(dataset, *SMALL, "--workdir=run", *flags, cwd=tmp_path)
+    assert run.returncode == 1
+    error = run.stderr[run.stderr.index("error: ") :]
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_help_reads_well(main, tmp_path):
     run = main("--help", cwd=tmp_path)
     assert run.stdout.startswith("Trains an attribution-robust classifier.")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rar_tf.cli.settings import settings
+from rar_tf.cli.settings import parse_settings
 from rar_tf.presets import resolve
 from tests.support.paths import ROOT
 
@@ -17,7 +17,9 @@ ROWS = json.loads((ROOT / "results" / "ablation.json").read_text())["rows"]
 def test_the_names_of_measured_rows_still_say_what_was_measured(row):
     """A preset that changes must not leave a row behind that now names other settings."""
     objective, *given = row["model"].split(",")
-    preset = resolve("fashion_mnist", objective, seed=row["seed"], **settings("--model", given))
+    preset = resolve(
+        "fashion_mnist", objective, seed=row["seed"], **parse_settings("--model", given)
+    )
     found = json.loads(preset.to_json())
     for name, value in row["preset"].items():
         expected = pytest.approx(value) if isinstance(value, float) else value

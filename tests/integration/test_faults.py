@@ -123,7 +123,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(train, tmp_path, undisturb
     for where, status in (("int:2", 130), ("term:5", 143)):
         stopped = train(tmp_path, where)
         assert stopped.returncode == status
-        said = f"stopped at step {where[-1]} of 9, all saved in run; the same command goes on"
+        said = f"stopped at step {where[-1]} of 9, all saved in run; the same command resumes"
         assert said in stopped.stderr and "Traceback" not in stopped.stderr
     assert checkpoints(tmp_path) == ["step-00000003.npz", "step-00000005.npz"]
     assert_same_end(train, tmp_path, undisturbed)
@@ -137,7 +137,7 @@ def test_a_truncated_newest_checkpoint_gives_way_to_the_one_before(train, tmp_pa
         os.truncate(path, path.stat().st_size // 2)
     lost = train(tmp_path)
     assert lost.returncode == 1
-    assert "error: no checkpoint could be read; put a whole one there, or start" in lost.stderr
+    assert "error: no checkpoint could be read; restore a complete one, or start" in lost.stderr
     assert older.name in lost.stderr and "Traceback" not in lost.stderr
     older.write_bytes(whole)
     os.utime(newer, (0, 0))  # Age is a matter of steps, not of clocks.
@@ -170,7 +170,7 @@ def test_a_full_disk_loses_nothing(data, tmp_path, undisturbed, size):
     assert full.returncode == 1, full.stderr
     error = full.stderr[full.stderr.index("error: ") :]
     assert "error: workdir run cannot be written" in error and "No space left on device" in error
-    assert "make space there, and the same command goes on" in error
+    assert "free space there, and the same command resumes" in error
     assert "Traceback" not in full.stderr
     for path in (tmp_path / "copy" / "checkpoints").glob("*"):
         with np.load(path) as file:

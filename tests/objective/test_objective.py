@@ -125,7 +125,7 @@ def test_size_of_ones_own(setting):
 def test_a_term_must_give_one_value_an_image(setting):
     classifier, batch, x_adv = setting
     objective = Objective(term=lambda model, batch, x_adv: tf.reduce_sum(x_adv), weight=1.0)
-    message = r"a term must give one value an image, \[B\]\. Received: shape=\(\)"
+    message = r"a term must have one value per image, \[B\]\. Received: shape=\(\)"
     with pytest.raises(ValueError, match=message):
         objective(classifier, batch, x_adv)
     with pytest.raises(ValueError, match=message):
@@ -234,7 +234,7 @@ def test_errors():
     for weight in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=f"weight must be finite and >= 0.*weight={weight}"):
             ig_norm(weight)
-    with pytest.raises(ValueError, match="weight must be 0 where there is no term.*weight=1.0"):
+    with pytest.raises(ValueError, match="weight must be 0 without a term.*weight=1.0"):
         Objective("clean", None, 1.0)
     with pytest.raises(ValueError, match="an attack on the clean base needs a term.*term=None"):
         Objective("clean")

@@ -99,7 +99,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     model = make_model(units=5)
     advance(model)
     checkpoints.save(tmp_path, model)
-    with pytest.raises(ValueError, match=r"expected \(9, 4\), came \(9, 5\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(9, 4\)\. Received: \(9, 5\)"):
         checkpoints.restore_latest(tmp_path, make_model())
 
 

@@ -12,8 +12,8 @@ import pytest
 from rar_tf.models import load_classifier
 from rar_tf.presets import build, resolve
 from rar_tf.runs import Divergence, Workdir, WorkdirError, train
-from rar_tf.runs.callbacks import read_metrics
 from rar_tf.runs.estimate import estimate
+from rar_tf.runs.validation_callback import read_metrics
 from tests.support import tiny_run
 
 

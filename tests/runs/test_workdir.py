@@ -9,7 +9,7 @@ import pytest
 from rar_tf.files import write_atomically
 from rar_tf.presets import resolve
 from rar_tf.runs import Workdir, WorkdirError
-from rar_tf.runs.callbacks import read_metrics
+from rar_tf.runs.validation_callback import read_metrics
 
 PRESET = resolve("fashion_mnist", "ig_norm")
 
@@ -83,14 +83,16 @@ def test_what_a_killed_process_left_half_written_goes_and_nothing_else(tmp_path)
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.ENOSPC, "make space there, and the same command goes on"),
-        (errno.EDQUOT, "make space there"),
+        (errno.ENOSPC, "free space there, and the same command resumes"),
+        (errno.EDQUOT, "free space there"),
         (errno.EROFS, "make it writable, or choose another --workdir"),
         (errno.EACCES, "make it writable"),
     ],
 )
 def test_what_cannot_be_written_says_what_to_do(tmp_path, number, remedy):
-    with pytest.raises(WorkdirError, match=rf"{os.strerror(number)}.*before is whole: {remedy}"):
+    with pytest.raises(
+        WorkdirError, match=rf"{os.strerror(number)}.*before are complete: {remedy}"
+    ):
         with Workdir(tmp_path).writing():
             raise OSError(number, os.strerror(number), "checkpoints/step-00000003.npz")
     with pytest.raises(OSError, match="Interrupted"), Workdir(tmp_path).writing():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rar_tf.cli.settings import settings
+from rar_tf.cli.settings import parse_settings
 from rar_tf.models import build
 from rar_tf.presets import Preset, resolve
 from rar_tf.serving import Provenance, model_card, zoo
@@ -99,6 +99,6 @@ def test_the_command_of_an_entry_trains_its_preset(name):
     given = dict(word[2:].split("=", 1) for word in card["training"]["command"].split()[3:])
     names = [given.pop(key) for key in ("dataset", "objective", "schedule")]
     seed = int(given.pop("seed"))
-    overrides = settings("--zoo", [f"{key}={value}" for key, value in given.items()])
+    overrides = parse_settings("--zoo", [f"{key}={value}" for key, value in given.items()])
     found = resolve(*names, seed=seed, **overrides).to_flat()
     assert Preset.from_flat(card["preset"]).to_flat() == found

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from rar_tf import files
-from rar_tf.runs import callbacks, checkpoints, interrupts, run, workdir
+from rar_tf.runs import callbacks, checkpoints, interrupts, run, validation_callback, workdir
 from rar_tf.training import loop
 
 SIGNALS = {
@@ -19,7 +19,7 @@ SIGNALS = {
     "int": signal.SIGINT,
     "stop": signal.SIGSTOP,
 }
-_WATCHED = (callbacks, checkpoints, files, interrupts, loop, run, workdir)
+_WATCHED = (callbacks, checkpoints, files, interrupts, loop, run, validation_callback, workdir)
 
 
 def arrange(fault: str) -> None:

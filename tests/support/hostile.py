@@ -203,7 +203,7 @@ def _read_preset(path: pathlib.Path) -> None:
 
 
 def _read_metrics(path: pathlib.Path) -> object:
-    from rar_tf.runs.callbacks import read_metrics
+    from rar_tf.runs.validation_callback import read_metrics
 
     return read_metrics(path)
 
