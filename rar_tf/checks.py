@@ -11,19 +11,23 @@ def is_count(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raises ValueError unless `value` is an integer >= `least`."""
+def check_count(name: str, value: Any, minimum: int = 1) -> None:
+    """Raise ValueError unless `value` is an integer >= `minimum`."""
     if not is_count(value):
-        raise ValueError(f"{name} must be an integer >= {least}. Received: {name}={value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be >= {least}. Received: {name}={value}")
+        raise ValueError(f"{name} must be an integer >= {minimum}. Received: {name}={value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be >= {minimum}. Received: {name}={value}")
 
 
 def float_images(x: Any, rank: int | None = None) -> tf.Tensor:
     """Images as a floating tensor [B, ...], pixels in [0, 1].
 
+    Args:
+      x: images; anything that converts to a tensor.
+      rank: number of axes that they must have; None for any >= 1.
+
     Raises:
-      ValueError: integers or text, or of another rank.
+      ValueError: integers or text, or another rank.
     """
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
@@ -34,12 +38,12 @@ def float_images(x: Any, rank: int | None = None) -> tf.Tensor:
     return x
 
 
-def class_numbers(y: Any, count: Any = None) -> tf.Tensor:
+def integer_labels(y: Any, count: Any = None) -> tf.Tensor:
     """Labels as a tensor [B] of int32 or int64.
 
     Args:
-      y: labels.
-      count: B, an integer or a static dimension; None where it is not known.
+      y: class numbers, [B].
+      count: B, an integer or a static dimension; None if unknown.
 
     Raises:
       ValueError: not integers [B].
@@ -47,23 +51,23 @@ def class_numbers(y: Any, count: Any = None) -> tf.Tensor:
     y = tf.convert_to_tensor(y)
     fits = y.shape.is_compatible_with([count])
     if not y.dtype.is_integer or not fits:
-        wanted = "B" if count is None else count
+        size = "B" if count is None else count
         raise ValueError(
-            f"labels must be integers [{wanted}], one for each image. "
+            f"labels must be integers [{size}], one for each image. "
             f"Received: {y.dtype.name} {y.shape}"
         )
     return y if y.dtype in (tf.int32, tf.int64) else tf.cast(y, tf.int32)
 
 
-def labels_of(logits: tf.Tensor, labels: Any) -> tf.Tensor:
-    """Labels that fit the logits [N, classes].
+def valid_labels(logits: tf.Tensor, labels: Any) -> tf.Tensor:
+    """Labels as an integer tensor [N], checked against logits [N, classes].
 
     In a graph only shapes and types are known; TensorFlow then checks the values on a CPU.
 
     Raises:
-      ValueError: not integers [N], or, seen eagerly, no class numbers.
+      ValueError: not integers [N], or, in eager mode, not class numbers.
     """
-    labels = class_numbers(labels, logits.shape[0])
+    labels = integer_labels(labels, logits.shape[0])
     if tf.executing_eagerly() and labels.shape[0]:
         low, high = int(tf.reduce_min(labels)), int(tf.reduce_max(labels))
         if low < 0 or high >= logits.shape[-1]:

@@ -27,8 +27,8 @@ def hardware() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that figures depend on."""
     names = ("tensorflow", "keras", "numpy", "scipy")
-    own = {"rar_tf": __version__, "python": platform.python_version()}
-    return own | {name: importlib.metadata.version(name) for name in names}
+    base = {"rar_tf": __version__, "python": platform.python_version()}
+    return base | {name: importlib.metadata.version(name) for name in names}
 
 
 def _processor() -> str:

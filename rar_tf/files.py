@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-# What Python's readers of zip, tar and gzip raise at damaged or foreign content.
+# Exceptions of Python's readers of zip, tar and gzip for damaged or foreign content.
 DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -18,7 +18,7 @@ DAMAGE = (
     RuntimeError,  # encrypted, or compressed in an unknown way
     UnicodeError,
 )
-# Members of less are harmless; more than a hundredfold is no image, no weight.
+# Smaller members do no harm; images and weights do not expand to a hundred times their size.
 _SMALL, _EXPANSION = 2**28, 100
 
 
@@ -42,7 +42,7 @@ def remove_unfinished(folder: pathlib.Path) -> None:
 
 
 def refuse_bombs(archive: zipfile.ZipFile) -> None:
-    """Raises ValueError if a member is large and expands to over a hundred times its size."""
+    """Raise ValueError if a member is large and expands to over a hundred times its size."""
     for member in archive.infolist():
         if member.file_size > max(_SMALL, _EXPANSION * member.compress_size):
             raise ValueError(
@@ -56,18 +56,18 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file; nothing in it is unpickled.
 
     Raises:
-      ValueError: it is no .npz file, is damaged, holds Python objects, or expands beyond reason.
+      ValueError: not an .npz file, damaged, holding Python objects, or expanding too far.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             refuse_bombs(archive)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # numpy raises whatever its parser of headers does.
+    except Exception as error:  # numpy passes on any error of its header parser.
         raise ValueError(
             f"{path} must be a complete .npz file of plain arrays. Received: "
             f"{type(error).__name__}: {error}"
         ) from error
-    if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise ValueError(f"{path} must hold arrays only. Received: {', '.join(raw)}")
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{path} must hold arrays only. Received: {', '.join(others)}")
     return arrays

@@ -195,8 +195,8 @@ def test_messages_of_own_architectures(name, weight_decay, message):
 
 
 def test_plain_forms():
-    assert naming.plain(naming.find) == "rar_tf.naming:find"
+    assert naming.json_default(naming.find) == "rar_tf.naming:find"
     with pytest.raises(TypeError, match="ndarray has no plain form"):
-        naming.plain(np.zeros(1))
+        naming.json_default(np.zeros(1))
     assert naming.as_file_name("folder:photos/pets and cats") == "folder_photos_pets_and_cats"
     assert re.fullmatch(r"[\w.]+", naming.as_file_name("npz:../x.npz"))

@@ -13,7 +13,7 @@ from rar_tf.attack.networks import SECOND_DERIVATIVES, Networks, make_networks
 from rar_tf.attack.threats import LpBall
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.attribution.metrics import CRITERIA
-from rar_tf.checks import check_count, class_numbers, float_images
+from rar_tf.checks import check_count, float_images, integer_labels
 
 ALGORITHMS = ("select", "until_flip", "adversarial")
 
@@ -169,7 +169,7 @@ class Ifia:
           ValueError: k larger than the map, or a score that lacks its seed or region, or whose
             gradient at x is zero.
         """
-        x, y = tf.cast(float_images(x, rank=4), tf.float32), class_numbers(y, x.shape[0])
+        x, y = tf.cast(float_images(x, rank=4), tf.float32), integer_labels(y, x.shape[0])
         self._check_call(x, seed)
         if networks is None:
             with tf.init_scope():

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from rar_tf.attack.threats import Threat
 from rar_tf.checks import check_count, float_images
-from rar_tf.graphs import not_inlined
 from rar_tf.naming import check_name
+from rar_tf.not_inlined import not_inlined
 
 # x_adv [B, ...] -> [B]: the score that an attack ascends.
 ScoreFn = Callable[[tf.Tensor], tf.Tensor]

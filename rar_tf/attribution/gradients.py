@@ -8,8 +8,8 @@ import tensorflow as tf
 from rar_tf.attribution.noise import normal_rows
 from rar_tf.attribution.outputs import OutputFn
 from rar_tf.attribution.quadrature import nodes_and_weights
-from rar_tf.checks import check_count, class_numbers, float_images
-from rar_tf.graphs import not_inlined
+from rar_tf.checks import check_count, float_images, integer_labels
+from rar_tf.not_inlined import not_inlined
 
 
 def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -75,7 +75,7 @@ def integrated_gradients(
       ValueError: an unknown rule, steps < 1, nodes_per_pass < 1, or images that are integers.
     """
     x = float_images(x)
-    y = class_numbers(y, x.shape[0])
+    y = integer_labels(y, x.shape[0])
     nodes, weights = nodes_and_weights(rule, steps)
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
 
@@ -145,7 +145,7 @@ def smooth_grad(
     if not sigma >= 0:
         raise ValueError(f"sigma must be >= 0. Received: sigma={sigma}")
     x = float_images(x)
-    y = class_numbers(y, x.shape[0])
+    y = integer_labels(y, x.shape[0])
     seed = tf.convert_to_tensor(seed)
 
     def noisy(numbers: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from rar_tf.attribution.gradients import input_gradient
 from rar_tf.attribution.outputs import OutputFn, label_loss
 from rar_tf.attribution.quadrature import nodes_and_weights
-from rar_tf.checks import class_numbers, float_images
+from rar_tf.checks import float_images, integer_labels
 
 
 def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable]:
@@ -82,7 +82,7 @@ def layer_integrated_gradients(
     edges = np.concatenate([[0], np.cumsum(weights)]).astype("float32")
     lower, upper = split_at(classifier, layer)
     x = float_images(x)
-    y = class_numbers(y, x.shape[0])
+    y = integer_labels(y, x.shape[0])
     start = tf.broadcast_to(tf.cast(baseline, x.dtype), tf.shape(x))
 
     def hidden(times: np.ndarray) -> tf.Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from rar_tf.checks import labels_of
+from rar_tf.checks import valid_labels
 
 # (points [N, ...], labels int [N]) -> values float32 [N]
 OutputFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -19,7 +19,7 @@ OutputFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Cross entropy from logits [N, classes], per example [N], in nats."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=labels_of(logits, labels), logits=tf.cast(logits, tf.float32)
+        labels=valid_labels(logits, labels), logits=tf.cast(logits, tf.float32)
     )
 
 
@@ -55,7 +55,7 @@ def label_logit(classifier: keras.Model) -> ClassifierOutput:
 
     def logit(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(logits, tf.float32)
-        return tf.gather(logits, labels_of(logits, labels), axis=1, batch_dims=1)
+        return tf.gather(logits, valid_labels(logits, labels), axis=1, batch_dims=1)
 
     return ClassifierOutput(classifier, logit)
 

@@ -131,7 +131,7 @@ def _text(sides: Sequence[Any]) -> str:
 
 def _load_custom(name: str, **settings: Any) -> ImageData:
     function = find(
-        "dataset", name, {}, kinds=(*names(), *(kind.partition(":")[0] for kind in CUSTOM))
+        "dataset", name, {}, prefixes=(*names(), *(kind.partition(":")[0] for kind in CUSTOM))
     )
     taken = parameters(function)
     for setting, value in settings.items():

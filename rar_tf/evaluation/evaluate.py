@@ -25,7 +25,7 @@ from rar_tf.evaluation.output_folder import OutputFolder
 from rar_tf.evaluation.protocols import Pgd, Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
-from rar_tf.naming import plain
+from rar_tf.naming import json_default
 
 
 def evaluate(
@@ -237,7 +237,7 @@ def _describe(
         "seed": seed,
     }
     # Tuples become lists, as when read again.
-    return json.loads(json.dumps(described, default=plain))
+    return json.loads(json.dumps(described, default=json_default))
 
 
 def _describe_model(

@@ -76,7 +76,7 @@ def _entry(name: str, root: str | os.PathLike | None) -> pathlib.Path:
     known = names(folder)
     if not known:
         raise ValueError(f"root must be a folder with entries of a zoo. Received: {folder}")
-    check_name("name", name, known, where=f" in {folder}")
+    check_name("name", name, known, context=f" in {folder}")
     return folder / name
 
 

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attack import Attack
-from rar_tf.checks import class_numbers, float_images
+from rar_tf.checks import float_images, integer_labels
 from rar_tf.models import for_double_backprop, with_affine_start, with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective, ObjectiveValue
 
@@ -180,7 +180,7 @@ def _unpack(data: Any, classifier: keras.Model) -> Batch:
         y = tf.cast(y, tf.int32)
     image, target_map = (x["image"], x.get("target_map")) if isinstance(x, dict) else (x, None)
     image = tf.cast(float_images(image), tf.float32)
-    label = class_numbers(y, image.shape[0])
+    label = integer_labels(y, image.shape[0])
     classes = classifier.output_shape[-1]
     text = f"labels must be in 0 .. {classes - 1}. Received others."
     tf.debugging.assert_non_negative(label, text)

@@ -1,4 +1,4 @@
-"""Layout of TensorFlow graphs."""
+"""Functions that TensorFlow does not inline in graphs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,9 @@ import tensorflow as tf
 def not_inlined(fn: Callable) -> Callable:
     """Function that calls `fn`; inside a graph as a separate function that is not inlined.
 
-    For the body of a loop with a network in it. On CPUs TensorFlow swaps a `MaxPoolGrad` for
-    oneDNN's, several times as fast, if it has swapped its `MaxPool` before. In a loop the graph is
-    a cycle, and which of the two it meets first differs from process to process.
+    For the body of a loop that holds a network. On CPUs TensorFlow replaces a `MaxPoolGrad` by
+    oneDNN's faster one only if it has replaced its `MaxPool` before. A loop is a cycle in the
+    graph, so that the order of the two, if inlined, differs from process to process.
     """
     graph_fn = tf.function(fn, autograph=False, experimental_attributes={"_noinline": True})
 
