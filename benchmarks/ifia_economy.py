@@ -108,22 +108,6 @@ def measure(models, output):
             logging.info("%s %s: a batch in %.0f s", name, attack, time.monotonic() - started)
 
 
-def speeds(rows):
-    """A line a model, attack and batch size."""
-    groups = {}
-    for row in rows:
-        key = (row["model"], row["attack"], int(row["batch_size"]))
-        groups.setdefault(key, []).append(float(row["seconds"]))
-    lines = []
-    for (model, attack, batch_size), seconds in groups.items():
-        if later := seconds[batch_size:]:
-            rate = 1 / np.mean(later)
-            lines.append(
-                f"{model}, {attack}, {batch_size} at a time: {rate:.4f} images/s ({len(later)})"
-            )
-    return "\n".join(lines)
-
-
 def main(argv):
     """Exit status 0 only on success."""
     if len(argv) > 1:
@@ -134,7 +118,7 @@ def main(argv):
         if not FLAGS.table:
             measure(dict(model.split("=", 1) for model in FLAGS.models), output)
         rows = read(output)
-        print(measurements.economy(rows), speeds(rows), sep="\n\n")
+        print(measurements.economy(rows), measurements.attack_speed(rows), sep="\n\n")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

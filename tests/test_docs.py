@@ -13,7 +13,8 @@ from absl.testing import flagsaver
 
 from tests.support.doc_blocks import GENERATED, PAGES, ROOT, Block, blocks, commands
 
-BLOCKS = [block for page in PAGES if page.name not in GENERATED for block in blocks(page)]
+WRITTEN = [page for page in PAGES if page.name not in GENERATED]
+BLOCKS = [block for page in WRITTEN for block in blocks(page)]
 COMMANDS = sorted(
     {
         (block.page, *command)
@@ -155,6 +156,48 @@ def links(page: pathlib.Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     assert not [target for target in links(page) if not (page.parent / target).exists()]
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """Anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in headings}
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_anchors_are_headings(page):
+    targets = re.findall(r"\]\(([^)#:]*)#([^)]*)\)", page.read_text(encoding="utf-8"))
+    pages = [(page.parent / file if file else page, anchor) for file, anchor in targets]
+    assert not [anchor for target, anchor in pages if anchor not in anchors(target)]
+
+
+def is_name(dotted: str) -> bool:
+    """Whether "rar_tf.attack.LpBall" is a module, or an attribute of one."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            value = importlib.import_module(".".join(parts[:end]))
+            for part in parts[end:]:
+                value = getattr(value, part, None)
+            return value is not None
+    return False
+
+
+@pytest.mark.parametrize("page", [*WRITTEN, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_names_and_files_of_a_page_exist(page):
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"\brar_tf(?:\.\w+)+", text))
+    assert not [name for name in names if not is_name(name)]
+    files = re.findall(
+        r"`((?:rar_tf|tests|docs|results|benchmarks|examples|scripts)/[\w./-]+)", text
+    )
+    assert not [file for file in files if not (ROOT / file).exists()]
+
+
+def test_names_are_looked_up():
+    assert is_name("rar_tf.attack.LpBall") and is_name("rar_tf.runs.cost.step_flops")
+    assert not is_name("rar_tf.attack.LpBalls") and not is_name("rar_tf.train.loop")
 
 
 def docstrings():

@@ -128,6 +128,9 @@ TABLES: Mapping[str, Callable[[pathlib.Path], str]] = {
     "evaluation_rar": lambda results: _evaluation(results, "rar"),
     "evaluation_far": lambda results: _evaluation(results, "far"),
     "economy": lambda results: measurements.economy(_csv_rows(results / "ifia_economy.csv")),
+    "attack_speed": lambda results: measurements.attack_speed(
+        _csv_rows(results / "ifia_speed.csv")
+    ),
     "ablation": lambda results: measurements.ablation(_json_rows(results / "ablation.json")),
     "sweeps": lambda results: measurements.sweeps(_json_rows(results / "ablation.json")),
     "step_time": lambda results: measurements.step_time(_json_rows(results / "step_time.json")),

@@ -111,6 +111,32 @@ def paired(differences: np.ndarray) -> tuple[float, float]:
     return mean, mean + scipy.stats.t.ppf(0.95, count - 1) * error
 
 
+def attack_speed(rows: Rows) -> str:
+    """Images a second of each attack and batch size, relative to the first of the same model.
+
+    The first batch, which includes the tracing of the graph, is left out.
+
+    Args:
+      rows: of the CSV file that `benchmarks.ifia_economy` writes.
+    """
+    header = ("model", "attack", "images at once", "images timed", "images/s", "relative")
+    seconds: dict[tuple[str, str, int], list[float]] = {}
+    for row in rows:
+        key = (row["model"], row["attack"], int(row["batch_size"]))
+        seconds.setdefault(key, []).append(float(row["seconds"]))
+    lines = []
+    first: dict[str, float] = {}
+    for (model, attack, batch_size), values in seconds.items():
+        timed = values[batch_size:]
+        if not timed:
+            continue
+        rate = 1 / float(np.mean(timed))
+        relative = rate / first.setdefault(model, rate)
+        counts = (str(batch_size), str(len(timed)))
+        lines.append((model, attack, *counts, f"{rate:.3g}", f"{relative:.1f}"))
+    return table(header, lines)
+
+
 def ablation(rows: Rows) -> str:
     """Settings of presets and the four figures on validation images, a line for each model.
 

@@ -76,6 +76,18 @@ def test_the_economy_is_of_paired_differences(results):
     assert cells[:5] == ["| m", "3", "30.00", "50.00", "-20.00 (-3.14)"]
 
 
+def test_the_speed_of_an_attack_leaves_the_first_batch_out(results):
+    lines = ["model,index,attack,batch_size,top_k,kendall,spearman,seconds"]
+    lines += [f"m,{i},original,1,0.5,0.5,0.5,{seconds}" for i, seconds in enumerate((9, 4, 4))]
+    lines += [f"m,{i},default,2,0.5,0.5,0.5,{seconds}" for i, seconds in enumerate((9, 9, 0.5))]
+    lines += ["m,0,strongest,2,0.5,0.5,0.5,1"]  # nothing behind the first batch
+    (results / "ifia_speed.csv").write_text("\n".join(lines) + "\n")
+    assert TABLES["attack_speed"](results).splitlines()[2:] == [
+        "| m | original | 1 | 2 | 0.25 | 1.0 |",
+        "| m | default | 2 | 1 | 2 | 8.0 |",
+    ]
+
+
 def test_the_summary_is_of_means_over_seeds(results):
     (results / "time_to_quality").mkdir()
     for objective in ("madry", "ig_norm", "ig_sum_norm"):

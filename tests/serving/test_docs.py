@@ -3,6 +3,7 @@
 import pathlib
 
 import keras
+from matplotlib import pyplot
 
 from rar_tf import serving
 from rar_tf.attribution import Explainer
@@ -21,6 +22,7 @@ def test_the_example_runs_as_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = TEXT.split("<!-- example:start -->\n```python\n")[1].split("```\n<!-- example:end")[0]
     exec(code, {})
+    pyplot.close("all")
     assert capsys.readouterr().out.startswith("{'class': [")
     assert (tmp_path / "answer.png").read_bytes().startswith(b"\x89PNG")
 
