@@ -49,7 +49,7 @@ def resolve(
         check_name("option", name, accepted, f", the settings of {objective}")
     _check_applicable(values, overrides)
     changed = {**values, **overrides}
-    if schedule == "fast" and changed.get("init_from") != "file" and "initializer" not in overrides:
+    if schedule == "fast" and "initializer" not in overrides:
         changed = {**INIT_SCALES.get(changed["architecture"], {}), **changed}
     if changed.get("initializer") == "own":
         del changed["initializer"]

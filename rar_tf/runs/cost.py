@@ -6,9 +6,8 @@ import keras
 import tensorflow as tf
 
 from rar_tf.objective import Batch
-from rar_tf.presets import Preset
+from rar_tf.presets import Preset, build
 from rar_tf.training.flops import count_flops
-from rar_tf.training.robust_model import RobustModel
 
 
 def forward_flops(classifier: keras.Model) -> float:
@@ -43,9 +42,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
     Raises:
       ValueError: the cost of an operation is not known before the run.
     """
-    maximizer = preset.build_attack()
-    model = RobustModel(classifier, preset.objective.build(), maximizer)
-    model.compile(keras.optimizers.SGD())
+    model = build.robust_model(preset, classifier)
     model.optimizer.build(model.trainable_variables)
     specs = [
         tf.TensorSpec((1, *classifier.input_shape[1:])),
