@@ -1,1 +1,1 @@
-"""Short scripts to copy from; the tests run them on tiny input."""
+"""Short example programs to copy from; the tests run them on small inputs."""

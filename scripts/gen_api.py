@@ -2,9 +2,9 @@
 
     python -m scripts.gen_api
 
-docs/api.md is the reference; tests/public_api.txt holds names and signatures alone, so that a
-change of the public API is a line in a diff. tests/test_public_api.py fails while they differ.
-Signatures are those of the sources, so that no version of Python or TensorFlow words them anew.
+docs/api.md is the reference; tests/public_api.txt has only names and signatures, so that a change
+of the public API is a line in a diff. tests/test_public_api.py fails if they are stale.
+Signatures are taken from the sources, so that they do not depend on versions of Python.
 """
 
 import ast
@@ -26,7 +26,7 @@ _WIDTH = 100
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One public name: `rar_tf.attack.LpBall`, what it looks like, and what it says of itself."""
+    """A public name such as `rar_tf.attack.LpBall`, with its signature and docstring."""
 
     name: str
     signature: str
@@ -34,7 +34,7 @@ class Entry:
 
 
 def entries(module: types.ModuleType = rar_tf) -> Iterator[Entry]:
-    """All public names of a package, those of its subpackages after their package."""
+    """All public names of a package and its subpackages, in order."""
     for name in public_names(module):
         value, full = getattr(module, name), f"{module.__name__}.{name}"
         if isinstance(value, types.ModuleType):
@@ -52,24 +52,24 @@ def entries(module: types.ModuleType = rar_tf) -> Iterator[Entry]:
 
 
 def public_names(module: types.ModuleType) -> list[str]:
-    """`__all__`; of a plain module what it defines itself, without underscore."""
+    """Names in `__all__`; without it the public names that the module defines itself."""
     if hasattr(module, "__all__"):
         return sorted(module.__all__)
-    own = vars(module).items()
+    attributes = vars(module).items()
     return sorted(
         name
-        for name, value in own
+        for name, value in attributes
         if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
     )
 
 
 def definition(value: Callable | type) -> Any:
-    """The syntax tree of a function or class."""
+    """Syntax tree of a function or class."""
     return ast.parse(textwrap.dedent(inspect.getsource(value))).body[0]
 
 
 def function_signature(name: str, node: ast.FunctionDef) -> str:
-    """def-line without `self`, wrapped where it is long."""
+    """Signature of a function without `self`, wrapped at 100 characters."""
     arguments = node.args
     if arguments.args and arguments.args[0].arg in ("self", "cls"):
         arguments.args = arguments.args[1:]
@@ -83,7 +83,7 @@ def function_signature(name: str, node: ast.FunctionDef) -> str:
 
 
 def class_signature(name: str, value: type) -> str:
-    """A dataclass or named tuple by its fields, another class by its constructor."""
+    """Signature of a class: the fields of a dataclass or named tuple, else the constructor."""
     node = definition(value)
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     head = f"class {name}({bases})" if bases else f"class {name}"
@@ -95,7 +95,7 @@ def class_signature(name: str, value: type) -> str:
 
 
 def methods(full: str, value: type) -> Iterator[Entry]:
-    """Public methods and properties that the class defines, `__call__` among them."""
+    """Public methods and properties that the class defines, and `__call__`."""
     for part in definition(value).body:
         if not isinstance(part, ast.FunctionDef):
             continue
@@ -110,12 +110,12 @@ def methods(full: str, value: type) -> Iterator[Entry]:
 
 
 def constant(value: Any) -> str:
-    """Names that a registry or an enumeration holds; the form of anything else."""
+    """Text of a constant: the names of a registry or enumeration, else its kind."""
     if isinstance(value, dict):
         return f"{{{', '.join(map(repr, value))}: ...}}"
     if isinstance(value, tuple | str):
         return repr(value)
-    return "a type"  # How a type alias prints differs between versions of Python.
+    return "a type"  # The text of a type alias depends on the version of Python.
 
 
 def signatures() -> str:
@@ -126,7 +126,7 @@ def signatures() -> str:
 
 
 def _one_line(signature: str) -> str:
-    """Fields of a class, which stand in lines of four blanks, after semicolons."""
+    """The signature in one line, with the fields of a class separated by semicolons."""
     first, *fields = signature.split("\n    ")
     return (
         f"{first} {'; '.join(fields)}" if first.endswith(":") else signature.replace("\n    ", " ")

@@ -1,9 +1,9 @@
-"""Writes examples/steady_explanations.ipynb from the cells of the .py beside it, and runs them.
+"""Writes examples/robust_explanations.ipynb from the cells of the .py file, with their outputs.
 
     python -m scripts.gen_notebook
 
-Cells begin with `# %%`, those of text with `# %% [markdown]`. No Jupyter is needed to write the
-notebook, nor to test it; tests/examples/test_notebook.py fails while text or code differ.
+Cells begin with `# %%`, text cells with `# %% [markdown]`. Jupyter is not needed;
+tests/examples/test_notebook.py fails if text or code differ.
 """
 
 import ast
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "examples" / "steady_explanations.py"
+SOURCE = ROOT / "examples" / "robust_explanations.py"
 NOTEBOOK = SOURCE.with_suffix(".ipynb")
 _DPI = 70
 
 
 def cells(source: str) -> list[tuple[str, str]]:
-    """("markdown" or "code", text) of each cell."""
-    found = []
+    """Kind ("markdown" or "code") and text of each cell."""
+    result = []
     for part in re.split(r"^# %%", source, flags=re.MULTILINE)[1:]:
         head, _, body = part.partition("\n")
         if "[markdown]" in head:
             body = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
-        found.append(("markdown" if "[markdown]" in head else "code", body.strip("\n")))
-    return found
+        result.append(("markdown" if "[markdown]" in head else "code", body.strip("\n")))
+    return result
 
 
 def execute(code: str, names: dict[str, Any]) -> list[dict]:
-    """Runs one cell in `names`; what it prints and the figures it makes, as notebook outputs."""
+    """Runs a cell in the namespace `names`; returns its text and figures as notebook outputs."""
     import matplotlib.pyplot as plt
     from matplotlib.figure import Figure
 
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     value = None
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
         exec(compile(tree, "<cell>", "exec"), names)
         if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)
     outputs: list[dict] = []
-    if said.getvalue():
-        text = said.getvalue().splitlines(keepends=True)
+    if stdout.getvalue():
+        text = stdout.getvalue().splitlines(keepends=True)
         outputs.append({"name": "stdout", "output_type": "stream", "text": text})
     figures = [plt.figure(number) for number in plt.get_fignums()]
     outputs += [_image(part) for part in figures + [value] * isinstance(value, Figure)]
@@ -65,7 +65,7 @@ def _image(figure: "Figure") -> dict:
 
 
 def notebook(source: str) -> dict:
-    """The executed notebook, in the format 4.5."""
+    """The executed notebook, in notebook format 4.5."""
     names: dict[str, Any] = {"__name__": "__main__"}
     written = []
     count = 0

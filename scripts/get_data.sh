@@ -1,13 +1,13 @@
 #!/bin/sh
-# Sees to it that the files of Fashion-MNIST can be had, in seconds, before training asks for them.
+# Ensures that the files of Fashion-MNIST are available before training, within seconds.
 #
 #   scripts/get_data.sh [--dry-run] DATASET [FLAG OF train.main ...]
 #
-# TFDS downloads Fashion-MNIST itself where there is a network. Where it cannot, this installs
-# Debian's package dataset-fashion-mnist (the same files), if it may. Nothing to do for other data
-# sets, nor where a flag names the user's own copy. --dry-run says what would be installed.
+# With a network, TFDS downloads Fashion-MNIST itself. Without one, this installs Debian's package
+# dataset-fashion-mnist (the same files) if it has the rights. Nothing is done for other data sets,
+# or if a flag names a copy of the files. --dry-run prints what would be installed.
 #
-# For tests: FASHION_MNIST_DIR and TFDS_DATA_DIR move the copies looked for, DOWNLOAD_URL the host.
+# For tests: FASHION_MNIST_DIR and TFDS_DATA_DIR are the folders of copies, DOWNLOAD_URL the host.
 set -eu
 
 package=dataset-fashion-mnist

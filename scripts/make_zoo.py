@@ -1,13 +1,13 @@
-"""An entry of the zoo: a finished run's weights in float16, and the card of what they reach.
+"""Makes an entry of the zoo: the float16 weights of a finished run, and their card.
 
     python -m scripts.make_zoo --run=runs/time_to_quality/ig_norm-0/run
     python -m eval.main --zoo=fashion_mnist/ig_norm
     python -m scripts.make_zoo --entry=fashion_mnist/ig_norm \\
         --report=runs/zoo/fashion_mnist/ig_norm/eval/rar-default/report.json
 
-The first writes ZOO/DATASET/OBJECTIVE: weights.npz, card.json, MODEL_CARD.md, with the run's
-command, seed and time. What the rounded weights reach is measured as every model is; the last
-writes it into the card.
+The first command writes ZOO/DATASET/OBJECTIVE: weights.npz, card.json, MODEL_CARD.md, with the
+command, seed and time of the run. The second measures the rounded weights; the third adds the
+measured figures to the card.
 """
 
 import dataclasses
@@ -25,17 +25,21 @@ from rar_tf.runs import Workdir
 from rar_tf.serving import Provenance, model_card, zoo
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "The workdir of a finished run, of which to make an entry.")
-flags.DEFINE_string("seconds", None, "JSON with the run's time; default seconds.json beside it.")
-flags.DEFINE_string("entry", None, "An entry that is there already, to write its card anew.")
-flags.DEFINE_string("report", None, "The report.json of the entry's evaluation.")
-flags.DEFINE_string("output", "zoo", "The zoo's folder.")
+flags.DEFINE_string("run", None, "Workdir of the finished run to make an entry of.")
+flags.DEFINE_string(
+    "seconds",
+    None,
+    "JSON file with the run's seconds. Default: seconds.json beside the workdir.",
+)
+flags.DEFINE_string("entry", None, "Existing entry whose card to write again.")
+flags.DEFINE_string("report", None, "Evaluation of the entry, a report.json.")
+flags.DEFINE_string("output", "zoo", "Folder of the zoo.")
 flags.mark_flags_as_mutual_exclusive(["run", "entry"], required=True)
 flags.mark_flags_as_mutual_exclusive(["run", "report"])
 
 
 def command(preset: dict[str, Any]) -> str:
-    """What trains a preset: `train.main` with the flags in which it differs from its schedule's."""
+    """Command that trains a preset: `train.main` with the flags that differ from its schedule."""
     names = ("dataset", "objective", "schedule", "seed")
     preset = json.loads(Preset.from_flat(preset).to_json())
     plain = resolve(*(preset[name] for name in names[:3]), seed=preset["seed"])
@@ -55,7 +59,7 @@ def command(preset: dict[str, Any]) -> str:
 
 
 def from_run(run: Workdir) -> tuple[str, Provenance]:
-    """The entry's name and what is known of a finished run; its validation was not of float16."""
+    """Name and provenance of a finished run, without its validation, which was in float32."""
     known = Provenance.of(run.model)
     preset = known.preset
     if not run.model.is_file() or preset is None:
@@ -70,19 +74,19 @@ def from_run(run: Workdir) -> tuple[str, Provenance]:
 
 
 def main(argv: list[str]) -> None:
-    """Writes the entry."""
+    """Write the entry."""
     del argv
     root = pathlib.Path(FLAGS.output)
     if FLAGS.run:
         run = Workdir(pathlib.Path(FLAGS.run))
         name, known = from_run(run)
         classifier = load_classifier(run.model)
-        told = f"next: python -m eval.main --zoo={name}"
+        note = f"next: python -m eval.main --zoo={name}"
     else:
         name, classifier = FLAGS.entry, zoo.load(FLAGS.entry, root=root)
         card = zoo.card(name, root=root)
         known = Provenance(preset=card["preset"], training=card["training"])
-        told = f"with {FLAGS.report}" if FLAGS.report else "without an evaluation"
+        note = f"with {FLAGS.report}" if FLAGS.report else "without an evaluation"
     if FLAGS.report:
         report = evaluation.load_report(FLAGS.report)
         if report.model.get("file") != f"{name} of the zoo":
@@ -91,7 +95,7 @@ def main(argv: list[str]) -> None:
             )
         known = dataclasses.replace(known, report=report)
     zoo.save(classifier, root / name, model_card(classifier, provenance=known))
-    print(f"zoo: {root / name}, {told}")
+    print(f"zoo: {root / name}, {note}")
 
 
 if __name__ == "__main__":

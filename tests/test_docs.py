@@ -96,7 +96,7 @@ def test_the_command_parses(command):
         ("train.main", ["--max_steps=many"]),
         ("eval.main", ["--protocol=ours"]),
         ("eval.main", ["stray"]),
-        ("examples.own_images", ["--stepps=3"]),
+        ("examples.custom_images", ["--stepps=3"]),
     ],
 )
 def test_a_command_that_does_not_parse_is_seen(module, given):

@@ -9,6 +9,7 @@ resume.
 
 import pathlib
 
+import keras
 from absl import flags
 
 from rar_tf import datasets
@@ -22,6 +23,7 @@ from rar_tf.cli.command import (
 )
 from rar_tf.cli.preset_flags import define_names, define_settings, preset_from_flags
 from rar_tf.naming import as_file_name
+from rar_tf.presets import Preset
 from rar_tf.runs import Divergence, Interrupted, Workdir, WorkdirError, train
 from rar_tf.runs.estimate import estimate
 from rar_tf.runs.run import summary
@@ -54,26 +56,18 @@ flags.DEFINE_bool(
 def run() -> str:
     """Trains the preset that the flags name; returns the closing line."""
     preset = preset_from_flags()
-    if FLAGS.data_dir is not None and not pathlib.Path(FLAGS.data_dir).expanduser().is_dir():
-        raise ValueError(f"--data_dir must be a folder. Received: --data_dir={FLAGS.data_dir}")
     if FLAGS.deterministic:
         make_deterministic(preset.seed)
     # Before TensorFlow runs an op, which would fix the set of devices.
     distribution = distribute("none" if FLAGS.dry_run else FLAGS.distribute)
     print_unless_quiet(preset.to_json().rstrip())
-    data = datasets.load(
-        preset.data.name,
-        data_dir=FLAGS.data_dir,
-        manual_dir=FLAGS.manual_dir,
-        image_size=preset.data.image_size,
-        seed=preset.seed,
-    )
+    data = _load(preset)
     if FLAGS.dry_run:
         return f"{estimate(preset, data)}; next: the same command without --dry_run"
     default = pathlib.Path(
         "runs", as_file_name(preset.data.name), as_file_name(preset.objective.name)
     )
-    workdir = Workdir(pathlib.Path(FLAGS.workdir) if FLAGS.workdir else default)
+    workdir = Workdir(pathlib.Path(FLAGS.workdir or default))
     try:
         classifier = train(
             preset,
@@ -87,17 +81,31 @@ def run() -> str:
     if distribution.worker:
         return f"worker {distribution.worker}: done; worker 0 has written {workdir.model}"
     if FLAGS.export:
-        from rar_tf.serving import Provenance, export
-
-        quiet_tensorflow()
-        print_unless_quiet(
-            f"export: {export(classifier, workdir.export, provenance=Provenance.of(workdir.model))}"
-        )
-    for when, row in summary(workdir).items():
-        print_unless_quiet(
-            f"{when:>6}: " + ", ".join(f"{name} {value:.6g}" for name, value in row.items())
-        )
+        _export(classifier, workdir)
+    for name, row in summary(workdir).items():
+        metrics = ", ".join(f"{metric} {value:.6g}" for metric, value in row.items())
+        print_unless_quiet(f"{name:>6}: {metrics}")
     return f"model: {workdir.model}; next: python -m eval.main --workdir={workdir.root}"
+
+
+def _load(preset: Preset) -> datasets.ImageData:
+    if FLAGS.data_dir is not None and not pathlib.Path(FLAGS.data_dir).expanduser().is_dir():
+        raise ValueError(f"--data_dir must be a folder. Received: --data_dir={FLAGS.data_dir}")
+    return datasets.load(
+        preset.data.name,
+        data_dir=FLAGS.data_dir,
+        manual_dir=FLAGS.manual_dir,
+        image_size=preset.data.image_size,
+        seed=preset.seed,
+    )
+
+
+def _export(classifier: keras.Model, workdir: Workdir) -> None:
+    from rar_tf.serving import Provenance, export  # Only where it is needed: it loads slowly.
+
+    quiet_tensorflow()
+    folder = export(classifier, workdir.export, provenance=Provenance.of(workdir.model))
+    print_unless_quiet(f"export: {folder}")
 
 
 def main() -> None:

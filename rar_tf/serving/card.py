@@ -1,4 +1,4 @@
-"""Model cards: what a classifier is, where it comes from, what was measured, for what it is fit."""
+"""Model cards: origin, measured figures, intended use and limits of a classifier."""
 
 import dataclasses
 import json
@@ -16,16 +16,16 @@ from rar_tf.runs import Workdir
 from rar_tf.runs.run import summary
 
 _INTENDED_USE = (
-    "Images like those of the data set, prepared as there; the map shows which pixels spoke for "
-    "the class, to people who look at single predictions.",
-    "Not the only ground for a decision about a person.",
+    "Images like those of the data set, prepared as there; the map shows people who "
+    "inspect single predictions which pixels contribute to the class.",
+    "Not as the only basis of a decision about a person.",
 )
 _LIMITS = (
-    "Steadiness of maps and predictions was trained and measured for small changes inside the "
-    "threat named in the preset or the protocol alone, by attacks that may miss the worst case.",
-    "A map says what the model uses, not what is true of the image.",
-    "The endpoints answer for any image; nothing here detects one that is unlike the data set.",
-    "A black baseline gives black pixels no attribution.",
+    "Robustness of maps and predictions was trained and measured only for small changes inside the "
+    "threat of the preset or the protocol, by attacks that may miss the worst case.",
+    "A map shows what the model uses, not what is true of the image.",
+    "The endpoints answer for any image; images unlike the data set are not detected.",
+    "With a black baseline, black pixels have no attribution.",
 )
 _DATASET_LIMITS = {
     "gtsrb": "Images must be equalized channel by channel first (`rar_tf.datasets.equalize`); "
@@ -35,12 +35,12 @@ _DATASET_LIMITS = {
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What is known of a classifier beside its weights; None where nothing is.
+    """Known facts about a classifier besides its weights; None where unknown.
 
     Attributes:
-      preset: the run's settings, as in preset.json.
-      validation: the last row of the run's metrics.csv.
-      report: an evaluation.
+      preset: settings of the run, as in preset.json.
+      validation: last row of the run's metrics.csv.
+      report: evaluation of the classifier.
       training: further facts about the run, such as its command and minutes.
     """
 
@@ -51,36 +51,36 @@ class Provenance:
 
     @classmethod
     def of(cls, model: pathlib.Path, report: str | pathlib.Path | None = None) -> "Provenance":
-        """From the files beside a run's model.keras, and a report.json.
+        """Provenance from the files beside a run's model.keras, and a report.json.
 
         Raises:
           ValueError: a damaged file.
         """
         run = Workdir(pathlib.Path(model).parent)
-        found = None if report is None else load_report(report)
+        evaluation = None if report is None else load_report(report)
         if not run.preset.is_file():
-            return cls(report=found)
+            return cls(report=evaluation)
         try:
             preset = json.loads(run.preset.read_text(encoding="utf-8"))
             validation = summary(run).get("end")
         except (ValueError, TypeError) as error:
             raise ValueError(f"{run.root} must be the workdir of a run. {error}") from error
-        return cls(preset, validation, found)
+        return cls(preset, validation, evaluation)
 
 
 def model_card(
     network: keras.Model, outputs: str = "logits", provenance: Provenance | None = None
 ) -> dict[str, Any]:
-    """The card as plain data.
+    """Model card as plain data.
 
     Args:
-      network: the classifier, images -> logits.
+      network: classifier, images -> logits.
       outputs: how logits were obtained, see `models.to_logits`.
       provenance: known facts about the classifier.
     """
-    known = provenance or Provenance()
-    preset = known.preset or {}
-    dataset = preset.get("dataset") or (known.report and known.report.dataset["name"])
+    facts = provenance or Provenance()
+    preset = facts.preset or {}
+    dataset = preset.get("dataset") or (facts.report and facts.report.dataset["name"])
     limits = [*_LIMITS, *([_DATASET_LIMITS[dataset]] if dataset in _DATASET_LIMITS else [])]
     return {
         "name": network.name,
@@ -91,10 +91,10 @@ def model_card(
         "num_classes": network.output_shape[-1],
         "parameters": network.count_params(),
         "outputs": outputs,
-        "class_names": known.report and known.report.dataset.get("class_names"),
-        "metrics": [*_validated(known.validation), *_evaluated(known.report)],
-        "training": known.training,
-        "preset": known.preset,
+        "class_names": facts.report and facts.report.dataset.get("class_names"),
+        "metrics": [*_validated(facts.validation), *_evaluated(facts.report)],
+        "training": facts.training,
+        "preset": facts.preset,
         "intended_use": list(_INTENDED_USE),
         "limits": limits,
         "versions": versions(),
@@ -104,7 +104,7 @@ def model_card(
 def endpoint_facts(
     explainer: Explainer, nodes_per_pass: int, images_per_pass: int
 ) -> dict[str, Any]:
-    """What of a card is decided at export."""
+    """Entries of a card that the export determines."""
     facts = {"method": explainer.method, "steps": explainer.steps, "rule": explainer.rule}
     facts |= {"nodes_per_pass": nodes_per_pass, "images_per_pass": images_per_pass}
     return {"attribution": facts | {"baseline": explainer.baseline}}
@@ -117,7 +117,7 @@ def write(card: dict[str, Any], data: pathlib.Path, text: pathlib.Path) -> None:
 
 
 def to_markdown(card: dict[str, Any]) -> str:
-    """The card for people."""
+    """Model card as Markdown."""
     trained = f"trained on {card['dataset']}" if card["dataset"] else "data set unknown"
     objective = f"objective {card['objective']}" if card["objective"] else "objective unknown"
     height, width, channels = card["image_shape"]
@@ -129,12 +129,12 @@ def to_markdown(card: dict[str, Any]) -> str:
     ]
     if names := card["class_names"]:
         lines += ["", "Classes: " + ", ".join(f"{k} {name}" for k, name in enumerate(names)) + "."]
-    if how := card.get("attribution"):
+    if facts := card.get("attribution"):
         lines += [
             "",
-            f"Attribution: integrated gradients of a logit, baseline {how['baseline']:g} (0 is "
-            f"black), {how['steps']} steps, rule {how['rule']}; {how['nodes_per_pass']} nodes of "
-            f"{how['images_per_pass']} images in one pass.",
+            f"Attribution: integrated gradients of a logit, baseline {facts['baseline']:g} (0 is "
+            f"black), {facts['steps']} steps, rule {facts['rule']}; {facts['nodes_per_pass']} "
+            f"nodes of {facts['images_per_pass']} images in one pass.",
         ]
     lines += ["", "## Metrics", "", _table(card["metrics"])]
     lines += ["", "## Intended use", "", *(f"- {text}" for text in card["intended_use"])]
@@ -163,27 +163,27 @@ def _settings(values: dict[str, Any] | None) -> list[str]:
 
 
 def _validated(row: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Metrics of the last validation during training."""
+    """Metrics of the last validation in training."""
     if not row:
         return []
-    count, where = int(row["num_examples"]), "held-out training images, at the end of training"
-    found = [
-        _share("natural_accuracy", row["natural_accuracy"], count, where),
-        _share("pgd_accuracy", row["pgd_accuracy"], count, f"{where}; 20 steps of epsilon / 10"),
+    count, protocol = int(row["num_examples"]), "held-out training images, at the end of training"
+    shares = [
+        _share("natural_accuracy", row["natural_accuracy"], count, protocol),
+        _share("pgd_accuracy", row["pgd_accuracy"], count, f"{protocol}; 20 steps of epsilon / 10"),
     ]
     size = {"name": "ig_norm", "value": row["ig_norm"], "low": None, "high": None}
-    return [*found, size | {"num_examples": count, "protocol": f"{where}; nats"}]
+    return [*shares, size | {"num_examples": count, "protocol": f"{protocol}; nats"}]
 
 
 def _evaluated(report: Report | None) -> list[dict[str, Any]]:
     """Metrics of an evaluation."""
     if report is None:
         return []
-    where = (
+    protocol = (
         f"{report.dataset['name']}, {report.dataset['split']}, protocol {report.protocol['name']}"
     )
-    found = [
-        _share(name, accuracy.value, accuracy.num_examples, where)
+    result = [
+        _share(name, accuracy.value, accuracy.num_examples, protocol)
         for name in ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
         if (accuracy := getattr(report, name)) is not None
     ]
@@ -191,14 +191,14 @@ def _evaluated(report: Report | None) -> list[dict[str, Any]]:
     for name, interval in report.metrics.items():
         if interval.mean is not None:
             row = {"name": name, "value": interval.mean, "low": interval.low, "high": interval.high}
-            how = {"num_examples": attacked, "protocol": f"{where}, attack {report.attack}"}
-            found.append(row | how)
-    return found
+            row |= {"num_examples": attacked, "protocol": f"{protocol}, attack {report.attack}"}
+            result.append(row)
+    return result
 
 
 def _share(name: str, value: float, count: int, protocol: str) -> dict[str, Any]:
-    """A share of images with its Wilson interval."""
-    hits = scipy.stats.binomtest(round(value * count), count)
-    low, high = hits.proportion_ci(0.95, method="wilson")
+    """Metric that is a share of images, with its Wilson interval."""
+    test = scipy.stats.binomtest(round(value * count), count)
+    low, high = test.proportion_ci(0.95, method="wilson")
     bounds = {"low": float(low), "high": float(high)}
     return {"name": name, "value": value, **bounds, "num_examples": count, "protocol": protocol}

@@ -14,14 +14,14 @@ def predict(classifier: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
 
     Args:
       classifier: images [N, H, W, C] -> logits [N, classes].
-      image: [N, H, W, C] float32, pixels in [0, 1].
+      image: images [N, H, W, C] float32, pixels in [0, 1].
 
     Returns:
       `logits` and `probabilities` [N, classes] float32, `class` [N] int32; zeros and class -1
       for an image with a pixel that is NaN or outside [0, 1].
     """
     valid = _in_unit_range(image)
-    # Exchanged before the network as well: nothing says that it keeps rows apart.
+    # Invalid images are also zeroed before the network, which may mix rows.
     logits = tf.cast(classifier(_where(valid, image), training=False), tf.float32)
     return _masked(valid, _prediction(logits))
 
@@ -40,14 +40,14 @@ def attribute(
 
     Args:
       classifier: images [N, H, W, C] -> logits [N, classes].
-      image: [N, H, W, C] float32, pixels in [0, 1].
-      label: [N] int32, y; -1 for the predicted class.
-      baseline: [N, H, W, C] float32, pixels in [0, 1].
-      explainer: integrated gradients; its own baseline is not used.
-      nodes_per_pass: nodes in one pass of the classifier; None for all.
+      image: images [N, H, W, C] float32, pixels in [0, 1].
+      label: classes y [N] int32; -1 for the predicted class.
+      baseline: baselines [N, H, W, C] float32, pixels in [0, 1].
+      explainer: integrated gradients; its baseline is not used.
+      nodes_per_pass: quadrature nodes in one pass of the classifier; None for all.
 
     Returns:
-      What `predict` does; `attribution` [N, H, W, C] in logits; `saliency` [N, H, W], see
+      The results of `predict`; `attribution` [N, H, W, C] in logits; `saliency` [N, H, W], see
       `attribution.saliency`; `completeness_error` [N], `|sum_i IG_i - (f_y(x) - f_y(b))|` in
       logits; `valid` [N] bool. Where an image or a baseline has a pixel that is NaN or outside
       [0, 1], or the label is no class, `valid` is false, the class -1, and all else 0.
@@ -61,57 +61,57 @@ def attribute(
     output = label_logit(classifier)
     ig = explainer.attribution(classifier, x, y, baseline=b, nodes_per_pass=nodes_per_pass)
     change = tf.gather(logits, y, axis=1, batch_dims=1) - output(b, y)
-    found = prediction | {
+    result = prediction | {
         "attribution": ig,
         "saliency": saliency(ig),
         "completeness_error": tf.abs(tf.reduce_sum(ig, [1, 2, 3]) - change),
         "valid": valid,
     }
-    return _masked(valid, found)
+    return _masked(valid, result)
 
 
 def decode(image_bytes: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
-    """Encoded images as `datasets.load("folder:...")` reads them.
+    """Decodes images in the way of `datasets.load("folder:...")`.
 
     Args:
-      image_bytes: [N] strings, PNG or JPEG.
-      shape: (H, W, C) with C 1 or 3; images are scaled to H x W, aspect not kept.
+      image_bytes: encoded images [N], PNG or JPEG.
+      shape: (H, W, C) with C 1 or 3; images are scaled to H x W without keeping the aspect.
 
     Returns:
       [N, H, W, C] float32, pixels in [0, 1].
 
     Raises:
-      tf.errors.InvalidArgumentError: a string that is neither, is damaged, or has too many pixels.
+      tf.errors.InvalidArgumentError: another format, a damaged image, or too many pixels.
     """
     height, width, channels = shape
 
-    def one(numbered: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def decode_one(numbered: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         row, content = numbered
         pixels = decode_tensor(content, channels, "image_bytes", "row", row)
         return to_uint8(tf.image.resize(pixels, (height, width), antialias=True))
 
     rows = tf.range(tf.shape(image_bytes)[0])
     spec = tf.TensorSpec(shape, tf.uint8)
-    levels = tf.map_fn(one, (rows, image_bytes), fn_output_signature=spec)
+    levels = tf.map_fn(decode_one, (rows, image_bytes), fn_output_signature=spec)
     return tf.cast(levels, tf.float32) / 255
 
 
 def in_blocks(
     function: Callable[..., dict[str, tf.Tensor]], inputs: tuple[tf.Tensor, ...], size: int
 ) -> dict[str, tf.Tensor]:
-    """`function(*inputs)` of tensors with equally many rows, `size` rows at a time.
+    """Applies `function` to tensors with equally many rows, `size` rows at a time.
 
-    No row is computed twice and none is added, so that a batch of one costs one.
+    Each row is computed once, without padding.
 
     Args:
       function: tensors [n, ...] -> named tensors [n, ...], row by row.
       inputs: tensors [N, ...].
-      size: rows at once, >= 1.
+      size: number of rows per call, >= 1.
 
     Raises:
       tf.errors.InvalidArgumentError: inputs of another shape, or of unequal length.
     """
-    # A loaded signature lets any shape pass; static shapes are those of the specification.
+    # A loaded signature accepts any shape; static shapes are those of the specification.
     inputs = tuple(tf.ensure_shape(value, value.shape) for value in inputs)
     rows = tf.shape(inputs[0])[0]
     for value in inputs[1:]:
@@ -121,7 +121,7 @@ def in_blocks(
     specs = [tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in inputs]
     traced = tf.function(function, autograph=False).get_concrete_function(*specs)
     outputs = traced.structured_outputs
-    # None for an empty batch: TensorFlow's convolutions do not all take one.
+    # No block for an empty batch, which not all convolutions of TensorFlow accept.
     blocks = (rows + size - 1) // size
     arrays = {
         name: tf.TensorArray(
@@ -131,8 +131,8 @@ def in_blocks(
     }
 
     def body(k: tf.Tensor, arrays: dict[str, tf.TensorArray]) -> tuple:
-        found = traced(*(value[k * size : (k + 1) * size] for value in inputs))
-        return k + 1, {name: array.write(k, found[name]) for name, array in arrays.items()}
+        result = traced(*(value[k * size : (k + 1) * size] for value in inputs))
+        return k + 1, {name: array.write(k, result[name]) for name, array in arrays.items()}
 
     _, arrays = tf.while_loop(
         lambda k, _: k < blocks, body, (tf.constant(0), arrays), parallel_iterations=1
@@ -151,16 +151,16 @@ def _prediction(logits: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _in_unit_range(image: tf.Tensor) -> tf.Tensor:
-    # False for NaN, which compares with nothing.
+    # False for NaN, as every comparison with NaN is false.
     return tf.reduce_all((image >= 0) & (image <= 1), [1, 2, 3])
 
 
 def _where(valid: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """The rows of `value` that are valid; zeros elsewhere."""
+    """Valid rows of `value`; zeros in the other rows."""
     mask = tf.reshape(valid, [-1] + [1] * (value.shape.rank - 1))
     return tf.where(mask, value, tf.zeros_like(value))
 
 
-def _masked(valid: tf.Tensor, found: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    masked = {name: _where(valid, value) for name, value in found.items()}
-    return masked | {"class": tf.where(valid, found["class"], -1)}
+def _masked(valid: tf.Tensor, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    masked = {name: _where(valid, value) for name, value in outputs.items()}
+    return masked | {"class": tf.where(valid, outputs["class"], -1)}

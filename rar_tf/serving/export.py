@@ -1,5 +1,6 @@
 """Export of a classifier as a SavedModel that predicts and attributes without this project."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -34,9 +35,9 @@ def export(
     attribute        image -> the same, attribution, saliency, completeness_error, valid; of the
                      predicted class, from a black baseline
     attribute_label  image, label, baseline -> the same; label -1 is the predicted class
-    serve_bytes      image_bytes -> what serve gives; of models with 1 or 3 channels
+    serve_bytes      image_bytes -> the results of serve; only for models with 1 or 3 channels
 
-    Shapes, units and what an invalid image gives: `endpoints.predict`, `endpoints.attribute`,
+    Shapes, units and results for invalid images: `endpoints.predict`, `endpoints.attribute`,
     `endpoints.decode`. The batch size is free; at most `nodes_per_pass * images_per_pass` images
     are in the network at once.
 
@@ -44,8 +45,8 @@ def export(
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       folder: folder to write; for TensorFlow Serving its last part is the version number. An
         earlier export there is replaced.
-      explainer: which map `attribute` answers with: integrated gradients.
-      nodes_per_pass: nodes of one image in one pass of the classifier.
+      explainer: integrated gradients that `attribute` computes.
+      nodes_per_pass: quadrature nodes of one image in one pass of the classifier.
       images_per_pass: images in one pass of the classifier.
       outputs: kind of the classifier's outputs, see `models.to_logits`.
       provenance: known facts about the classifier, for the card.
@@ -54,7 +55,7 @@ def export(
       The folder.
 
     Raises:
-      ValueError: a classifier without known input shape, or a folder that holds something else.
+      ValueError: a classifier without known input shape, or a folder with other files.
     """
     folder = pathlib.Path(folder)
     check_count("nodes_per_pass", nodes_per_pass)
@@ -70,13 +71,14 @@ def export(
             f"folder must be new, empty or an earlier export. Received: {folder}, which holds "
             "other files"
         )
-    network, how = to_logits(classifier, outputs)
-    card = cards.model_card(network, how, provenance) | cards.endpoint_facts(
+    network, logits_from = to_logits(classifier, outputs)
+    card = cards.model_card(network, logits_from, provenance) | cards.endpoint_facts(
         explainer, nodes_per_pass, images_per_pass
     )
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        _archive(network, shape, explainer, (nodes_per_pass, images_per_pass), temporary)
+        endpoints = _Endpoints(network, explainer, nodes_per_pass, images_per_pass)
+        _archive(endpoints, shape, temporary)
         cards.write(card, temporary / CARD, temporary / MODEL_CARD)
         _replace(temporary, folder)
     finally:
@@ -84,48 +86,54 @@ def export(
     return folder
 
 
-def _archive(
-    network: keras.Model,
-    shape: tuple[int, int, int],
-    explainer: Explainer,
-    memory: tuple[int, int],
-    path: pathlib.Path,
-) -> None:
-    nodes_per_pass, images_per_pass = memory
+@dataclasses.dataclass(frozen=True)
+class _Endpoints:
+    """Functions that the SavedModel serves, see `export`."""
+
+    network: keras.Model
+    explainer: Explainer
+    nodes_per_pass: int
+    images_per_pass: int
+
+    def serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        # As many images in one pass as for the attribution.
+        rows = self.nodes_per_pass * self.images_per_pass
+        return in_blocks(lambda image: predict(self.network, image), (image,), rows)
+
+    def attribute_label(
+        self, image: tf.Tensor, label: tf.Tensor, baseline: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        def block(image: tf.Tensor, label: tf.Tensor, baseline: tf.Tensor) -> dict[str, tf.Tensor]:
+            return attribute(
+                self.network, image, label, baseline, self.explainer, self.nodes_per_pass
+            )
+
+        return in_blocks(block, (image, label, baseline), self.images_per_pass)
+
+    def attribute(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Checked before label and baseline are made from it, so that an error names the image.
+        image = tf.ensure_shape(image, image.shape)
+        label = tf.fill(tf.shape(image)[:1], -1)
+        baseline = tf.fill(tf.shape(image), self.explainer.baseline)
+        return self.attribute_label(image, label, baseline)
+
+
+def _archive(endpoints: _Endpoints, shape: tuple[int, int, int], path: pathlib.Path) -> None:
     image = tf.TensorSpec([None, *shape], tf.float32, "image")
     label = tf.TensorSpec([None], tf.int32, "label")
     baseline = tf.TensorSpec([None, *shape], tf.float32, "baseline")
-
-    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        # The memory that the attribution may take is the prediction's too.
-        rows = nodes_per_pass * images_per_pass
-        return in_blocks(lambda image: predict(network, image), (image,), rows)
-
-    def attribute_label(
-        image: tf.Tensor, label: tf.Tensor, baseline: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        def block(image: tf.Tensor, label: tf.Tensor, baseline: tf.Tensor) -> dict[str, tf.Tensor]:
-            return attribute(network, image, label, baseline, explainer, nodes_per_pass)
-
-        return in_blocks(block, (image, label, baseline), images_per_pass)
-
-    def attribute_predicted(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Checked before label and baseline are made of it, so that an error names the image.
-        image = tf.ensure_shape(image, image.shape)
-        return attribute_label(
-            image, tf.fill(tf.shape(image)[:1], -1), tf.fill(tf.shape(image), explainer.baseline)
-        )
-
     archive = keras.export.ExportArchive()
-    # Endpoints track the variables that they use; `archive.track` would store them a second time.
-    # The first endpoint is `serving_default` too.
-    archive.add_endpoint("serve", serve, [image])
-    archive.add_endpoint("attribute", attribute_predicted, [image])
-    archive.add_endpoint("attribute_label", attribute_label, [image, label, baseline])
+    # Endpoints track their variables; `archive.track` would store them a second time. The first
+    # endpoint is also `serving_default`.
+    archive.add_endpoint("serve", endpoints.serve, [image])
+    archive.add_endpoint("attribute", endpoints.attribute, [image])
+    archive.add_endpoint("attribute_label", endpoints.attribute_label, [image, label, baseline])
     if shape[-1] in (1, 3):
         encoded = tf.TensorSpec([None], tf.string, "image_bytes")
         archive.add_endpoint(
-            "serve_bytes", lambda image_bytes: serve(decode(image_bytes, shape)), [encoded]
+            "serve_bytes",
+            lambda image_bytes: endpoints.serve(decode(image_bytes, shape)),
+            [encoded],
         )
     archive.write_out(path, verbose=False)
 
@@ -149,7 +157,7 @@ def _is_replaceable(folder: pathlib.Path) -> bool:
 
 
 def _replace(new: pathlib.Path, folder: pathlib.Path) -> None:
-    """Puts `new` where `folder` was: a reader finds a whole export or none."""
+    """Replaces `folder` by `new`; a reader never sees a part of an export."""
     old = folder.with_name(f"{new.name}.old")
     if folder.exists():
         os.replace(folder, old)

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving replays before it answers the first real one."""
+"""Warm-up requests that TensorFlow Serving replays at its start."""
 
 import importlib
 import os
@@ -13,12 +13,12 @@ _FILE = pathlib.PurePath("assets.extra") / "tf_serving_warmup_requests"
 def write_warmup(
     folder: str | os.PathLike, *, batch_sizes: tuple[int, ...] = (1,), name: str = "classifier"
 ) -> pathlib.Path:
-    """Writes requests of grey images to `serve` and `attribute` of an export.
+    """Writes warm-up requests of grey images to `serve` and `attribute` of an export.
 
     Args:
-      folder: an export, see `export`.
-      batch_sizes: images of each pair of requests.
-      name: the model's name on the server.
+      folder: folder of an export, see `export`.
+      batch_sizes: number of images of each pair of requests.
+      name: name of the model on the server.
 
     Returns:
       The file, FOLDER/assets.extra/tf_serving_warmup_requests.

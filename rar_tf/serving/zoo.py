@@ -13,7 +13,7 @@ from rar_tf.models import build
 from rar_tf.naming import check_name
 from rar_tf.serving import card as cards
 
-# Beside the package in a checkout; a wheel does not hold it.
+# Beside the package in a checkout; a wheel does not contain it.
 _CHECKOUT = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 _WEIGHTS, _CARD, _TEXT = "weights.npz", "card.json", "MODEL_CARD.md"
 _DAMAGE = (OSError, ValueError, KeyError, TypeError)
@@ -73,10 +73,10 @@ def card(name: str, *, root: str | os.PathLike | None = None) -> dict[str, Any]:
 
 def _entry(name: str, root: str | os.PathLike | None) -> pathlib.Path:
     folder = _CHECKOUT if root is None else pathlib.Path(root)
-    known = names(folder)
-    if not known:
+    entries = names(folder)
+    if not entries:
         raise ValueError(f"root must be a folder with entries of a zoo. Received: {folder}")
-    check_name("name", name, known, context=f" in {folder}")
+    check_name("name", name, entries, context=f" in {folder}")
     return folder / name
 
 
@@ -90,9 +90,10 @@ def save(classifier: keras.Model, folder: str | os.PathLike, described: dict[str
     """Writes an entry of a zoo: weights.npz, card.json, MODEL_CARD.md.
 
     Args:
-      classifier: a model of `models.ARCHITECTURES`.
-      folder: ROOT/DATASET/OBJECTIVE.
-      described: see `card.model_card`; its architecture, image shape and classes rebuild the model.
+      classifier: model of `models.ARCHITECTURES`.
+      folder: folder of the entry, ROOT/DATASET/OBJECTIVE.
+      described: model card, see `card.model_card`; its architecture, image shape and classes
+        define the model.
 
     Raises:
       ValueError: weights that are not those of the card's architecture, or too large for

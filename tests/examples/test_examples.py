@@ -1,4 +1,4 @@
-"""Each example runs, on tiny input, and does what it says."""
+"""Each example runs on small inputs and prints what its docstring announces."""
 
 import pathlib
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from examples import own_images, own_objective, steadiness_gate
+from examples import custom_images, custom_objective, robustness_gate
 from rar_tf.attribution import Explainer, integrated_gradients, label_loss
 from rar_tf.objective import Batch
 from rar_tf.presets import resolve
@@ -32,22 +32,22 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_from_natural_to_steady_to_served(photos, tmp_path, capsys):
-    output = tmp_path / "steady"
-    own_images.main(
+def test_from_natural_to_robust_to_served(photos, tmp_path, capsys):
+    output = tmp_path / "robust"
+    custom_images.main(
         [str(photos), f"--output={output}", "--image_size=24", "--steps=3", "--examples=1"]
     )
-    said = capsys.readouterr().out
-    assert said.index("natural:") < said.index("steady:") < said.index(f"served: {output}/served/1")
-    assert said.count("natural accuracy:") == 2 and "the first test image is " in said
+    text = capsys.readouterr().out
+    assert text.index("natural:") < text.index("robust:") < text.index(f"served: {output}/served/1")
+    assert text.count("natural accuracy:") == 2 and "class of the first test image: " in text
     model = keras.models.load_model(output / "model.keras")
     endpoint = tf.saved_model.load(str(output / "served" / "1")).signatures["serve"]
     x = np.random.default_rng(1).random((2, 24, 24, 3)).astype("float32")
     np.testing.assert_allclose(endpoint(image=tf.constant(x))["logits"], model(x), atol=1e-5)
 
 
-def test_own_objective_is_the_squared_norm():
-    preset = resolve("fashion_mnist", "examples.own_objective:smooth_loss", weight=0.5)
+def test_custom_objective_is_the_squared_norm():
+    preset = resolve("fashion_mnist", "examples.custom_objective:smooth_loss", weight=0.5)
     assert (preset.objective.values["ig_steps"], preset.objective.values["weight"]) == (3, 0.5)
     objective = preset.objective.build()
     classifier, x, y, x_adv = oracles.golden_setting()
@@ -58,14 +58,14 @@ def test_own_objective_is_the_squared_norm():
     squares = np.square(expected.numpy()).sum((1, 2, 3))
     np.testing.assert_allclose(parts.term, squares, rtol=1e-5)
     np.testing.assert_allclose(parts.total, parts.loss + 0.5 * squares, rtol=1e-5)
-    assert own_objective.smooth_loss().weight == 10.0
+    assert custom_objective.smooth_loss().weight == 10.0
 
 
 @pytest.mark.parametrize(
     ("own", "other", "least", "status", "says"),
     [
-        ({0: 0.5, 1: 0.7}, None, 0.6, 0, "CO 0.6000 over 2 images, wanted 0.6: steady enough"),
-        ({0: 0.5, 1: 0.7}, None, 0.61, 1, "NOT steady enough"),
+        ({0: 0.5, 1: 0.7}, None, 0.6, 0, "CO 0.6000 over 2 images, required 0.6: robust enough"),
+        ({0: 0.5, 1: 0.7}, None, 0.61, 1, "NOT robust enough"),
         ({0: 0.5, 1: 0.6, 2: 0.9}, {0: 0.7, 1: 0.81, 3: 0.1}, None, 1, "CO -0.2050 against"),
         ({0: 0.7, 1: 0.8}, {0: 0.7, 1: 0.8}, None, 0, "CO +0.0000 against"),
         # Behind on average, but no more than chance would have it.
@@ -73,7 +73,7 @@ def test_own_objective_is_the_squared_norm():
     ],
 )
 def test_gate(own, other, least, status, says, capsys):
-    assert steadiness_gate.judge(own, other, least, 0.01) == status
+    assert robustness_gate.judge(own, other, least, 0.01) == status
     assert says in capsys.readouterr().out
 
 
@@ -85,9 +85,9 @@ def test_gate_from_files(tmp_path, capsys):
     arrays = {"train_images": images, "train_labels": train_labels}
     np.savez(tmp_path / "a.npz", **arrays, test_images=images, test_labels=labels)
     command = [str(tmp_path / "mine.keras"), f"--dataset=npz:{tmp_path}/a.npz", "--examples=1"]
-    assert steadiness_gate.main([*command, "--least=1.0"]) == 1
-    assert "over 1 images, wanted 1.0: NOT steady enough" in capsys.readouterr().out
-    assert steadiness_gate.main([*command[:1], "--dataset=npz:none.npz", "--least=1"]) == 2
+    assert robustness_gate.main([*command, "--least=1.0"]) == 1
+    assert "over 1 images, required 1.0: NOT robust enough" in capsys.readouterr().out
+    assert robustness_gate.main([*command[:1], "--dataset=npz:none.npz", "--least=1"]) == 2
     assert "error: npz:PATH must name a file" in capsys.readouterr().err
 
 

@@ -1,10 +1,10 @@
-"""Your own Keras model on a folder of your own images: from natural to steady to served.
+"""A custom Keras model on a folder of images: natural training, robust training and export.
 
-    python -m examples.own_images PHOTOS --output=steady
+    python -m examples.custom_images PHOTOS --output=robust
 
-PHOTOS/CLASS/*.jpg, one folder a class. Trains a natural classifier, goes on from it with `ig_norm`,
-measures how steady the explanations of both are, and writes a SavedModel that classifies and
-explains, whose answer for the first test image it prints.
+PHOTOS/CLASS/*.jpg is one folder for each class. Trains a natural classifier, continues with
+`ig_norm`, measures the attribution robustness of both, and exports a SavedModel that classifies and
+explains. Prints the answer of the SavedModel for the first test image.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from rar_tf import attack, datasets, evaluation, objective, reporting, serving, training
 
-EPSILON = 8 / 255  # how far a pixel may be moved, of 1
+EPSILON = 8 / 255  # largest change of a pixel, in units of [0, 1]
 
 
-def own_model(num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
-    """Any Keras model from images in [0, 1] to logits."""
+def custom_model(num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
+    """Any Keras model, images in [0, 1] -> logits."""
     layers = keras.layers
     return keras.Sequential(
         [
@@ -34,11 +34,13 @@ def own_model(num_classes: int, image_shape: tuple[int, int, int]) -> keras.Mode
     )
 
 
-def fit(classifier: keras.Model, aim: objective.Objective, data: datasets.ImageData, steps: int):
-    """Trains in place: `RobustModel` is a Keras model, `fit` is Keras's."""
+def fit(
+    classifier: keras.Model, loss: objective.Objective, data: datasets.ImageData, steps: int
+) -> None:
+    """Trains the classifier in place, by the `fit` of Keras."""
     ball = attack.LpBall("inf", EPSILON)
-    search = attack.Attack(ball, steps=5, step_size=EPSILON / 4)
-    model = training.RobustModel(classifier, aim, search)
+    maximizer = attack.Attack(ball, steps=5, step_size=EPSILON / 4)
+    model = training.RobustModel(classifier, loss, maximizer)
     model.compile(keras.optimizers.Adam(1e-3))
     batch_size = min(32, len(data.require("train")))
     batches = datasets.training_batches(
@@ -48,11 +50,11 @@ def fit(classifier: keras.Model, aim: objective.Objective, data: datasets.ImageD
 
 
 def measure(classifier: keras.Model, data: datasets.ImageData, images: int) -> str:
-    """Accuracy, and what the attribution attack leaves of the explanations."""
+    """Summary of accuracy and attribution robustness."""
     report = evaluation.evaluate(
         classifier,
         data,
-        protocol=evaluation.protocol("rar", "mine", data.image_shape, epsilon=EPSILON),
+        protocol=evaluation.protocol("rar", "custom", data.image_shape, epsilon=EPSILON),
         num_examples=images,
         strong_pgd=False,
     )
@@ -60,21 +62,23 @@ def measure(classifier: keras.Model, data: datasets.ImageData, images: int) -> s
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The whole way."""
+    """Train, measure and export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", help="folder with one folder of images a class")
-    parser.add_argument("--output", default="steady", help="folder to write to")
-    parser.add_argument("--image_size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=300, help="of each of both trainings")
-    parser.add_argument("--examples", type=int, default=50, help="images whose maps are attacked")
+    parser.add_argument("photos", help="folder with one folder of images for each class")
+    parser.add_argument("--output", default="robust", help="folder to write to")
+    parser.add_argument("--image_size", type=int, default=64, help="side of the images, in pixels")
+    parser.add_argument("--steps", type=int, default=300, help="steps of each training")
+    parser.add_argument(
+        "--examples", type=int, default=50, help="number of images whose maps are attacked"
+    )
     options = parser.parse_args(arguments)
     keras.utils.set_random_seed(0)
     data = datasets.load(f"folder:{options.photos}", image_size=options.image_size)
-    classifier = own_model(data.num_classes, data.image_shape)
+    classifier = custom_model(data.num_classes, data.image_shape)
     fit(classifier, objective.natural(), data, options.steps)
     print("natural:", measure(classifier, data, options.examples), sep="\n")
     fit(classifier, objective.ig_norm(ig_steps=3, attack_ig_steps=1), data, options.steps)
-    print("steady:", measure(classifier, data, options.examples), sep="\n")
+    print("robust:", measure(classifier, data, options.examples), sep="\n")
 
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -85,7 +89,10 @@ def main(arguments: list[str] | None = None) -> None:
     answer = endpoint(image=tf.constant(datasets.to_unit(images)))
     row, column = np.unravel_index(np.argmax(answer["saliency"][0]), data.image_shape[:2])
     name = data.class_names[int(answer["class"][0])]
-    print(f"served: {served}; the first test image is {name}, above all for pixel {row}, {column}")
+    print(
+        f"served: {served}; class of the first test image: {name}; "
+        f"most important pixel: {row}, {column}"
+    )
 
 
 if __name__ == "__main__":
