@@ -37,9 +37,13 @@ def test_from_natural_to_steady_to_served(photos, tmp_path, capsys):
     own_images.main(
         [str(photos), f"--output={output}", "--image_size=24", "--steps=3", "--examples=1"]
     )
-    said = capsys.readouterr().out
-    assert said.index("natural:") < said.index("steady:") < said.index(f"served: {output}/served/1")
-    assert said.count("natural accuracy:") == 2 and "the first test image is " in said
+    printed = capsys.readouterr().out
+    assert (
+        printed.index("natural:")
+        < printed.index("steady:")
+        < printed.index(f"served: {output}/served/1")
+    )
+    assert printed.count("natural accuracy:") == 2 and "the first test image is " in printed
     model = keras.models.load_model(output / "model.keras")
     endpoint = tf.saved_model.load(str(output / "served" / "1")).signatures["serve"]
     x = np.random.default_rng(1).random((2, 24, 24, 3)).astype("float32")
