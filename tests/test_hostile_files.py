@@ -31,8 +31,7 @@ def test_a_reader_that_does_harm_is_seen(cli, tmp_path):
     script.write_text(
         "import json, os, pathlib, signal, time, sys\n"
         "from absl import flags\n"
-        "from tests.support import fuzz\n"
-        "from tests.support import hostile\n"
+        "from tests.support import file_formats, fuzz\n"
         "harm = {\n"
         "  'dies': lambda path: os.kill(os.getpid(), signal.SIGSEGV),\n"
         "  'hangs': lambda path: time.sleep(60),\n"
@@ -42,11 +41,11 @@ def test_a_reader_that_does_harm_is_seen(cli, tmp_path):
         "  'takes': lambda path: bytes(10**11),\n"
         "  'reads': lambda path: None,\n"
         "}\n"
-        "formats = {n: hostile.Format('x', lambda: b'x', read) for n, read in harm.items()}\n"
-        "hostile.formats = lambda: formats\n"
+        "formats = {n: file_formats.Format('x', lambda: b'x', read) for n, read in harm.items()}\n"
+        "file_formats.formats = lambda: formats\n"
         "cases = [(name, 'nothing') for name in formats]\n"
         "for case, outcome, _ in fuzz.outcomes(cases, 1.0, 2.0):\n"
-        "  print(case[0], outcome.verdict, outcome.said, sep='|')\n"
+        "  print(case[0], outcome.verdict, outcome.message, sep='|')\n"
     )
     run = cli("harm", cwd=tmp_path)
     found = {line.split("|")[0]: line.split("|")[1] for line in run.stdout.splitlines()}
@@ -55,7 +54,7 @@ def test_a_reader_that_does_harm_is_seen(cli, tmp_path):
         "hangs": "hung",
         "writes": "wrote a file",
         "raises": "raised another error",
-        "speaks": "refused without a sentence of ours",
+        "speaks": "refused with an incomplete message",
         "takes": "raised another error",
         "reads": "loaded",
     }, run.stderr

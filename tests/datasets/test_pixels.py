@@ -46,9 +46,9 @@ def test_png_round_trip_and_broken_images():
 
 def test_images_that_declare_too_many_pixels_are_refused_before_they_are_decoded():
     png = tf.io.encode_png(PIXELS).numpy()
-    for side, said in ((20_000, "20000x20000"), (2**31 - 1, "2147483647x"), (0, "0x0")):
+    for side, size in ((20_000, "20000x20000"), (2**31 - 1, "2147483647x"), (0, "0x0")):
         huge = png[:16] + 2 * side.to_bytes(4, "big") + png[24:]
-        with pytest.raises(ValueError, match=rf"x\.png .* of {said}.* expected 1 \.\. 134217728"):
+        with pytest.raises(ValueError, match=rf"x\.png .* of {size}.* expected 1 \.\. 134217728"):
             pixels.decode(huge, "x.png")
     jpeg = tf.io.encode_jpeg(PIXELS).numpy()
     place = jpeg.index(b"\xff\xc0\x00\x11\x08") + 5

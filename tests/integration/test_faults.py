@@ -123,8 +123,8 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(train, tmp_path, undisturb
     for where, status in (("int:2", 130), ("term:5", 143)):
         stopped = train(tmp_path, where)
         assert stopped.returncode == status
-        said = f"stopped at step {where[-1]} of 9, all saved in run; the same command resumes"
-        assert said in stopped.stderr and "Traceback" not in stopped.stderr
+        message = f"stopped at step {where[-1]} of 9, all saved in run; the same command resumes"
+        assert message in stopped.stderr and "Traceback" not in stopped.stderr
     assert checkpoints(tmp_path) == ["step-00000003.npz", "step-00000005.npz"]
     assert_same_end(train, tmp_path, undisturbed)
 

@@ -29,7 +29,7 @@ def install(tools: pathlib.Path, name: str, body: str) -> None:
 
 
 def get_data(machine: pathlib.Path, *arguments: str) -> tuple[int, str, str]:
-    """(exit status, what it said, what it asked of apt-get)."""
+    """(exit status, its output, what it asked of apt-get)."""
     environment = {
         "PATH": f"{machine / 'bin'}:{os.environ['PATH']}",
         "HOME": str(machine),
@@ -83,18 +83,18 @@ def test_other_data_is_left_to_its_owner(machine, arguments):
 
 
 def test_without_root_it_says_what_to_do(machine):
-    status, said, asked = get_data(machine, "fashion_mnist")
+    status, output, asked = get_data(machine, "fashion_mnist")
     assert (status, asked) == (1, "")
-    assert "installing dataset-fashion-mnist takes root" in said
-    assert "sudo apt-get update && sudo apt-get install dataset-fashion-mnist" in said
-    assert "--manual_dir=FOLDER" in said
+    assert "installing dataset-fashion-mnist takes root" in output
+    assert "sudo apt-get update && sudo apt-get install dataset-fashion-mnist" in output
+    assert "--manual_dir=FOLDER" in output
 
 
 def test_dry_run_only_says_what_it_would_install(machine):
     install(machine / "bin", "id", "echo 0")
-    status, said, asked = get_data(machine, "--dry-run", "fashion_mnist")
+    status, output, asked = get_data(machine, "--dry-run", "fashion_mnist")
     assert (status, asked) == (0, "")
-    assert "dry run: env apt-get install -y --no-install-recommends dataset-fashion-mnist" in said
+    assert "dry run: env apt-get install -y --no-install-recommends dataset-fashion-mnist" in output
 
 
 @pytest.mark.parametrize(
@@ -107,16 +107,16 @@ def test_updates_the_lists_when_the_package_is_unknown(machine, tool, body):
     known = '[ -e "$HOME/lists" ] || exit 100'
     verbs = f'case " $* " in *" update "*) : > "$HOME/lists" ;; *) {known}; {package} ;; esac'
     install(machine / "bin", "apt-get", f'echo "$*" >> "$LOG"; {verbs}')
-    status, said, asked = get_data(machine, "fashion_mnist")
-    assert status == 0, said
-    assert "installing Debian's package dataset-fashion-mnist" in said
+    status, output, asked = get_data(machine, "fashion_mnist")
+    assert status == 0, output
+    assert "installing Debian's package dataset-fashion-mnist" in output
     verbs_asked = [("update" if "update" in line else "install") for line in asked.splitlines()]
     assert verbs_asked == ["install", "update", "install"]
 
 
 def test_a_failing_apt_get_is_reported(machine):
     install(machine / "bin", "id", "echo 0")
-    status, said, asked = get_data(machine, "fashion_mnist")
+    status, output, asked = get_data(machine, "fashion_mnist")
     assert status == 1
-    assert "apt-get could not install dataset-fashion-mnist" in said
+    assert "apt-get could not install dataset-fashion-mnist" in output
     assert len(asked.splitlines()) == 2  # install, update; no second install without lists

@@ -42,10 +42,10 @@ def make_venv(machine: pathlib.Path, python: str = "") -> tuple[int, str]:
 
 
 def test_no_interpreter_of_a_supported_version(machine):
-    status, said = make_venv(machine)
+    status, output = make_venv(machine)
     assert status == 1
-    assert "Expected Python 3.11, 3.12 or 3.13. Found: stub" in said
-    assert "apt install python3 python3-venv" in said
+    assert "Expected Python 3.11, 3.12 or 3.13. Found: stub" in output
+    assert "apt install python3 python3-venv" in output
     assert not (machine / "venv").exists()
 
 
@@ -53,19 +53,19 @@ def test_an_interpreter_without_ensurepip(machine):
     real = sys.executable
     refuse = f'case "$2" in *ensurepip*) exit 1 ;; *) exec "{real}" "$@" ;; esac'
     install(machine / "bin", "python3", refuse)
-    status, said = make_venv(machine)
+    status, output = make_venv(machine)
     assert status == 1
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert "python3 lacks the modules venv and ensurepip" in said
-    assert f"apt install python{version}-venv" in said
+    assert "python3 lacks the modules venv and ensurepip" in output
+    assert f"apt install python{version}-venv" in output
 
 
 def test_the_named_interpreter_is_taken_and_old_packages_go(machine):
     stale = machine / "venv" / "lib" / "stale.py"
     stale.parent.mkdir(parents=True)
     stale.touch()
-    status, said = make_venv(machine, python=sys.executable)
-    assert status == 0, said
+    status, output = make_venv(machine, python=sys.executable)
+    assert status == 0, output
     prefix = "import sys; print(sys.prefix)"
     python = machine / "venv" / "bin" / "python"
     output = subprocess.run([python, "-c", prefix], capture_output=True, text=True, check=True)

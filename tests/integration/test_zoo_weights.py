@@ -21,5 +21,5 @@ def test_natural_accuracy_is_that_of_the_card(name):
     images, labels = to_unit(np.asarray(test.images[:1000])), np.asarray(test.labels[:1000])
     logits = zoo.load(name).predict(tf.constant(images), batch_size=100, verbose=0)
     measured = np.mean(logits.argmax(-1) == labels)
-    (said,) = (m["value"] for m in zoo.card(name)["metrics"] if m["name"] == "natural_accuracy")
-    assert abs(measured - said) <= 3 * math.sqrt(said * (1 - said) / 1000)
+    (stated,) = (m["value"] for m in zoo.card(name)["metrics"] if m["name"] == "natural_accuracy")
+    assert abs(measured - stated) <= 3 * math.sqrt(stated * (1 - stated) / 1000)

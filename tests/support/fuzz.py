@@ -4,7 +4,7 @@
 
 Every reader runs in a process of its own, under a limit of memory and of time, so that whatever an
 input does to it is seen. Prints the counts and what a user would read, as Markdown; exits 1 if any
-input got anything but a result or a sentence of ours, executed anything, wrote a file elsewhere,
+input got anything but a result or a complete message, executed anything, wrote a file elsewhere,
 took longer than --seconds or more memory than --gigabytes.
 """
 
@@ -30,7 +30,7 @@ import rar_tf.datasets
 import rar_tf.models
 import rar_tf.serving
 import rar_tf.training  # noqa: F401
-from tests.support import hostile
+from tests.support import file_formats, hostile
 
 FLAGS = flags.FLAGS
 Case = tuple[str, str]
@@ -44,7 +44,7 @@ flags.DEFINE_float("gigabytes", 4.0, "A reader may take, beyond what it starts w
 
 def damaged_inputs(count: int, seed: int) -> list[Case]:
     """(format, what): each format undamaged, then `count` damaged ones, the formats in turn."""
-    names = sorted(hostile.formats())
+    names = sorted(file_formats.formats())
     damaged = [(names[i % len(names)], f"damage {seed}-{i}") for i in range(count)]
     return [(name, "nothing") for name in names] + damaged
 
@@ -52,7 +52,7 @@ def damaged_inputs(count: int, seed: int) -> list[Case]:
 def content_of(name: str, what: str, folder: pathlib.Path, whole: dict[str, bytes]) -> bytes:
     """The file that is to be read."""
     if name not in whole:
-        whole[name] = hostile.formats()[name].whole()
+        whole[name] = file_formats.formats()[name].whole()
     content = whole[name]
     if what == "nothing":
         return content
@@ -69,7 +69,7 @@ def work(inputs: Iterable[Case], pipe: IO[str], gigabytes: float) -> None:
     """In a child: reads one input after the other and reports each, before and after."""
     most = int(gigabytes * 1e9) + virtual_bytes()
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    formats, whole = hostile.formats(), dict[str, bytes]()
+    formats, whole = file_formats.formats(), dict[str, bytes]()
     for name, what in inputs:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="fuzz-"))
         try:
@@ -151,15 +151,17 @@ def table(records: list[Record]) -> str:
     rows += ["", "| file | made to | outcome | s | what the user sees |", "|---|---|---|---|---|"]
     for (name, what), outcome, _ in records:
         if what != "nothing" and not what.startswith("damage "):
-            said = " ".join(outcome.said.split()).replace("|", "\\|")[:160]
-            rows.append(f"| {name} | {what} | {outcome.verdict} | {outcome.seconds:.1f} | {said} |")
+            message = " ".join(outcome.message.split()).replace("|", "\\|")[:160]
+            rows.append(
+                f"| {name} | {what} | {outcome.verdict} | {outcome.seconds:.1f} | {message} |"
+            )
     return "\n".join(rows)
 
 
 def is_bad(case: Case, outcome: hostile.Outcome) -> bool:
     """Whether an input got what none should get."""
     name, what = case
-    if what == "nothing" and hostile.formats()[name].intact:
+    if what == "nothing" and file_formats.formats()[name].intact:
         return outcome.verdict != "loaded"
     return outcome.verdict not in ("loaded", "refused")
 
@@ -178,7 +180,7 @@ def main(argv: list[str]) -> None:
         f"outcome; at most {max(peak for *_, peak in records):.2f} GB in memory"
     )
     for (name, what), outcome, _ in bad:
-        print(f"{name}, {what}: {outcome.verdict}: {outcome.said}")
+        print(f"{name}, {what}: {outcome.verdict}: {outcome.message}")
     sys.exit(bool(bad))
 
 

@@ -1,6 +1,6 @@
-"""Hostile files: whole ones of each format, ways to damage them, and ones made to do harm.
+"""Hostile files: ways to damage one of each format, and files made to do harm.
 
-A reader must load a file or refuse it with a sentence of ours, within bounds of memory and time,
+A reader must load a file or refuse it with a complete message, within bounds of memory and time,
 execute nothing of it and write nothing anywhere else.
 """
 
@@ -17,251 +17,25 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 
+from tests.support.file_formats import (
+    SENTENCE,
+    Format,
+    cifar,
+    encoded,
+    images,
+    labels,
+    npz,
+    ppm,
+    report,
+    tarred,
+    zipped,
+)
 from tests.support.paths import TESTDATA
-
-if TYPE_CHECKING:
-    from rar_tf.training import RobustModel
-
-Members = Mapping[str, bytes]
-
-_URL = "https://example.org/archive"
-# What each of our errors has: what was expected, and what came or what to do.
-SENTENCE = re.compile(r"Received: |could be read|is not a preset|cannot be used|holds a run with")
-
-
-class Format(NamedTuple):
-    """A kind of file that we read.
-
-    Attributes:
-      name: of a file, which decides how it is read.
-      whole: makes the content of an undamaged one.
-      read: reads a path; returns or raises one of `errors`.
-      errors: what it may raise; their text must match `SENTENCE`.
-      intact: whether the undamaged file is accepted (an IDX file that is not the published one
-        never is).
-    """
-
-    name: str
-    whole: Callable[[], bytes]
-    read: Callable[[pathlib.Path], object]
-    errors: tuple[type[Exception], ...] = (ValueError,)
-    intact: bool = True
-
-
-def _npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def _images(count: int = 30) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
-
-
-def _labels(count: int = 30) -> np.ndarray:
-    return np.arange(count) % 3
-
-
-def _encoded(kind: str, shape: tuple[int, ...] = (9, 7, 3)) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    PIL.Image.fromarray(pixels).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def _zip(members: Members, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression, compresslevel=1) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def _ppm() -> bytes:
-    return b"P6 7 9 255\n" + _images(1).tobytes()[: 7 * 9 * 3]
-
-
-def _tar(members: Members, extra: Sequence[tarfile.TarInfo] = ()) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        for member in extra:
-            archive.addfile(member)
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def _cifar(count: int = 2) -> dict[str, bytes]:
-    record = bytes([3]) + bytes(3072)
-    names = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
-    return {name: record * count for name in [*names, "cifar-10-batches-bin/test_batch.bin"]}
-
-
-def _idx() -> bytes:
-    from rar_tf.datasets import idx
-
-    return idx.encode(_labels().astype(np.uint8))
-
-
-def _checkpoint_model() -> "RobustModel":
-    import keras
-
-    from rar_tf.objective import natural
-    from rar_tf.training import RobustModel
-
-    image = keras.Input((3, 3, 1))
-    logits = keras.layers.Dense(4)(keras.layers.Flatten()(image))
-    model = RobustModel(keras.Model(image, logits), natural())
-    model.compile(keras.optimizers.Adam(0.1))
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def _checkpoint() -> bytes:
-    from rar_tf.runs import checkpoints
-
-    with tempfile.TemporaryDirectory() as folder:
-        return checkpoints.save(pathlib.Path(folder), _checkpoint_model()).read_bytes()
-
-
-def _preset() -> bytes:
-    from rar_tf.presets import resolve
-
-    return resolve("fashion_mnist", "ig_norm").to_json().encode()
-
-
-def _read_model(path: pathlib.Path) -> object:
-    from rar_tf.models import load_classifier
-
-    return load_classifier(path)
-
-
-def _read_data(path: pathlib.Path) -> object:
-    from rar_tf.datasets import load
-
-    return load(f"npz:{path}")
-
-
-def _read_checkpoint(path: pathlib.Path) -> object:
-    from rar_tf.runs import checkpoints
-
-    return checkpoints.restore_latest(path.parent, _checkpoint_model())
-
-
-def _read_zoo(path: pathlib.Path) -> object:
-    from rar_tf.serving import zoo
-
-    card = {"architecture": "small_cnn", "num_classes": 3, "image_shape": [4, 4, 1]}
-    (path.parent / "card.json").write_text(json.dumps(card))
-    return zoo.load("entry", root=path.parents[1])
-
-
-def _zoo() -> bytes:
-    shapes = [(5, 5, 1, 32), (32,), (5, 5, 32, 64), (64,), (64, 1024), (1024,), (1024, 3), (3,)]
-    return _npz(**{f"{k:03d}": np.ones(shape, np.float16) for k, shape in enumerate(shapes)})
-
-
-def _read_idx(path: pathlib.Path) -> object:
-    from rar_tf.datasets import idx
-
-    return idx.read(path, "test_labels", "mnist")
-
-
-def _read_tar(path: pathlib.Path) -> object:
-    from rar_tf.datasets import cifar10, load
-
-    cifar10.IMAGES_PER_MEMBER, cifar10.VALIDATION = 2, 2
-    return load("cifar10", manual_dir=path.parent)
-
-
-def _read_zip(path: pathlib.Path) -> object:
-    from rar_tf.datasets import archives, pixels
-
-    with archives.reading(path, _URL), zipfile.ZipFile(path) as archive:
-        return pixels.decode_ppm(archives.zip_member(archive, "a/b.ppm", _URL), "a/b.ppm")
-
-
-def _read_image(path: pathlib.Path) -> object:
-    from rar_tf.datasets import pixels
-
-    return pixels.decode(path.read_bytes(), str(path))
-
-
-def _read_preset(path: pathlib.Path) -> None:
-    from rar_tf.presets import resolve
-    from rar_tf.runs import Workdir
-
-    Workdir(path.parent).claim(resolve("fashion_mnist", "ig_norm"))
-
-
-def _read_metrics(path: pathlib.Path) -> object:
-    from rar_tf.runs.validation_callback import read_metrics
-
-    return read_metrics(path)
-
-
-def _report() -> bytes:
-    from tests.support.tiny_evaluation import report
-
-    return report("mine").to_json().encode()
-
-
-def _read_report(path: pathlib.Path) -> object:
-    from rar_tf.evaluation import load_report
-
-    return load_report(path)
-
-
-def _examples() -> bytes:
-    from rar_tf.evaluation import ExamplesFile
-    from tests.support.tiny_evaluation import row
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "examples.csv"
-        ExamplesFile(path).append([row(0, 0.5), row(1, 0.25)])
-        return path.read_bytes()
-
-
-def _read_examples(path: pathlib.Path) -> object:
-    from rar_tf.evaluation import ExamplesFile
-
-    return ExamplesFile(path).rows()
-
-
-def _workdir_errors() -> tuple[type[Exception], ...]:
-    from rar_tf.runs import WorkdirError
-
-    return (ValueError, WorkdirError)
-
-
-def formats() -> dict[str, Format]:
-    """Every kind of file that we read, by name."""
-    tiny = TESTDATA / "tiny.keras"
-    rows = b"step,natural_accuracy,num_examples\n0,0.5,8\n4,0.75,8\n"
-    return {
-        "keras": Format("model.keras", tiny.read_bytes, _read_model),
-        "npz": Format("mine.npz", lambda: _npz(images=_images(), labels=_labels()), _read_data),
-        "checkpoint": Format("step-00000000.npz", _checkpoint, _read_checkpoint),
-        "zoo": Format("entry/weights.npz", _zoo, _read_zoo),
-        "idx": Format("labels-ubyte", _idx, _read_idx, intact=False),
-        "idx.gz": Format("labels.gz", lambda: gzip.compress(_idx()), _read_idx, intact=False),
-        "tar": Format("cifar-10-binary.tar.gz", lambda: _tar(_cifar()), _read_tar),
-        "zip": Format("images.zip", lambda: _zip({"a/b.ppm": _ppm()}), _read_zip),
-        "png": Format("image.png", lambda: _encoded("PNG"), _read_image),
-        "jpeg": Format("image.jpg", lambda: _encoded("JPEG"), _read_image),
-        "preset": Format("preset.json", _preset, _read_preset, _workdir_errors()),
-        "metrics": Format("metrics.csv", lambda: rows, _read_metrics),
-        "report": Format("report.json", _report, _read_report),
-        "examples": Format("examples.csv", _examples, _read_examples),
-    }
 
 
 def damaged(content: bytes, generator: random.Random) -> bytes:
@@ -294,7 +68,7 @@ def damaged_inside(content: bytes, generator: random.Random) -> bytes:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = generator.choice(sorted(members))
     members[name] = damaged(members[name], generator)
-    return _zip(members, zipfile.ZIP_STORED)
+    return zipped(members, zipfile.ZIP_STORED)
 
 
 class Payload:
@@ -330,7 +104,7 @@ def _with_config(config: dict | None, **extra: bytes) -> bytes:
         members = {name: archive.read(name) for name in archive.namelist()}
     if config is not None:
         members["config.json"] = json.dumps(config).encode()
-    return _zip(members | extra, zipfile.ZIP_STORED)
+    return zipped(members | extra, zipfile.ZIP_STORED)
 
 
 def _lambda_model(sentinel: pathlib.Path) -> bytes:
@@ -409,66 +183,66 @@ def crafted(folder: pathlib.Path) -> dict[tuple[str, str], Callable[[], bytes]]:
     """
     sentinel = folder / "executed"
     zeros = bytes(300_000_000)
-    arrays = {"images": _images(), "labels": _labels()}
+    arrays = {"images": images(), "labels": labels()}
     batch = "cifar-10-batches-bin/data_batch_1.bin"
     return {
         ("keras", "Lambda layer"): lambda: _lambda_model(sentinel),
         ("keras", "os.system as activation"): lambda: _call("os", "system"),
         ("keras", "eval as activation"): lambda: _call("builtins", "eval"),
-        ("keras", "zip bomb in config"): lambda: _zip({"config.json": zeros}),
-        ("keras", "zip bomb in weights"): lambda: _zip(
+        ("keras", "zip bomb in config"): lambda: zipped({"config.json": zeros}),
+        ("keras", "zip bomb in weights"): lambda: zipped(
             {"config.json": b"{}", "model.weights.h5": zeros}
         ),
         ("keras", "names outside"): lambda: _with_config(None, **_outside(folder)),
         ("keras", "layer of 2^40 units"): _wide_model,
         ("keras", "weights linked to another file"): lambda: _linked_weights(folder),
         ("keras", "encrypted"): lambda: _encrypted(_with_config(None)),
-        ("npz", "pickled objects"): lambda: _zip(
+        ("npz", "pickled objects"): lambda: zipped(
             {"images.npy": _pickled(sentinel), "labels.npy": _pickled(sentinel)}
         ),
-        ("npz", "zip bomb"): lambda: _zip(
+        ("npz", "zip bomb"): lambda: zipped(
             {"images.npy": _header((300_000_000,)) + zeros, "labels.npy": b""}
         ),
-        ("npz", "header of 2^50 bytes"): lambda: _zip(
+        ("npz", "header of 2^50 bytes"): lambda: zipped(
             {"images.npy": _header((2**50,)), "labels.npy": b""}
         ),
-        ("npz", "header of code"): lambda: _zip(
+        ("npz", "header of code"): lambda: zipped(
             {"images.npy": _header(()).replace(b"'shape': ()", b"open('executed')")}
         ),
-        ("npz", "names outside"): lambda: _zip(_outside(folder)),
-        ("npz", "label of 2^31 - 1"): lambda: _npz(**arrays | {"labels": _labels() + 2**31 - 3}),
-        ("npz", "label of 2^62"): lambda: _npz(**arrays | {"labels": _labels() + 2**62}),
-        ("npz", "structured dtype"): lambda: _npz(
-            images=np.zeros((30, 8, 8), [("a", "f4")]), labels=_labels()
+        ("npz", "names outside"): lambda: zipped(_outside(folder)),
+        ("npz", "label of 2^31 - 1"): lambda: npz(**arrays | {"labels": labels() + 2**31 - 3}),
+        ("npz", "label of 2^62"): lambda: npz(**arrays | {"labels": labels() + 2**62}),
+        ("npz", "structured dtype"): lambda: npz(
+            images=np.zeros((30, 8, 8), [("a", "f4")]), labels=labels()
         ),
-        ("npz", "encrypted"): lambda: _encrypted(_npz(**arrays)),
-        ("checkpoint", "pickled objects"): lambda: _zip({"digest.npy": _pickled(sentinel)}),
-        ("checkpoint", "zip bomb"): lambda: _zip({"digest.npy": _header((3 * 10**8,)) + zeros}),
-        ("zoo", "pickled objects"): lambda: _zip({"000.npy": _pickled(sentinel)}),
+        ("npz", "encrypted"): lambda: _encrypted(npz(**arrays)),
+        ("checkpoint", "pickled objects"): lambda: zipped({"digest.npy": _pickled(sentinel)}),
+        ("checkpoint", "zip bomb"): lambda: zipped({"digest.npy": _header((3 * 10**8,)) + zeros}),
+        ("zoo", "pickled objects"): lambda: zipped({"000.npy": _pickled(sentinel)}),
         ("idx.gz", "gzip bomb"): lambda: gzip.compress(zeros, 1),
         ("idx", "sizes of 2^32"): lambda: struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3),
-        ("tar", "names outside"): lambda: _tar(_outside(folder) | _cifar()),
-        ("tar", "link to another file"): lambda: _tar(
+        ("tar", "names outside"): lambda: tarred(_outside(folder) | cifar()),
+        ("tar", "link to another file"): lambda: tarred(
             {}, [_special(tarfile.SYMTYPE, batch), _special(tarfile.LNKTYPE, batch)]
         ),
-        ("tar", "device"): lambda: _tar(_cifar(), [_special(tarfile.CHRTYPE, batch)]),
-        ("tar", "gzip bomb"): lambda: _tar({batch: zeros}),
-        ("zip", "names outside"): lambda: _zip(_outside(folder)),
-        ("zip", "zip bomb"): lambda: _zip({"a/b.ppm": zeros}),
-        ("zip", "header of 10^12 pixels"): lambda: _zip({"a/b.ppm": b"P6 1000000 1000000 255\n"}),
-        ("zip", "encrypted"): lambda: _encrypted(_zip({"a/b.ppm": _ppm()})),
+        ("tar", "device"): lambda: tarred(cifar(), [_special(tarfile.CHRTYPE, batch)]),
+        ("tar", "gzip bomb"): lambda: tarred({batch: zeros}),
+        ("zip", "names outside"): lambda: zipped(_outside(folder)),
+        ("zip", "zip bomb"): lambda: zipped({"a/b.ppm": zeros}),
+        ("zip", "header of 10^12 pixels"): lambda: zipped({"a/b.ppm": b"P6 1000000 1000000 255\n"}),
+        ("zip", "encrypted"): lambda: _encrypted(zipped({"a/b.ppm": ppm()})),
         ("png", "65535 x 65535 pixels"): lambda: _huge_png(65535),
         ("png", "2^31 x 2^31 pixels"): lambda: _huge_png(2**31 - 1),
         ("png", "bomb of 12000 x 12000 pixels"): lambda: _encoded_zeros(12_000),
         ("jpeg", "65500 x 65500 pixels"): lambda: re.sub(
-            rb"(?<=\xff\xc0\x00\x11\x08)....", b"\xff\xdc\xff\xdc", _encoded("JPEG"), flags=re.S
+            rb"(?<=\xff\xc0\x00\x11\x08)....", b"\xff\xdc\xff\xdc", encoded("JPEG"), flags=re.S
         ),
         ("preset", "deep nesting"): lambda: b"[" * 200_000,
         ("preset", "a number"): lambda: b"3",
         ("report", "a list"): lambda: b"[]",
         ("report", "deep nesting"): lambda: b"[" * 200_000,
         ("report", "metrics as a list"): lambda: re.sub(
-            rb'"metrics": \{.*?\},\n  "comp', b'"metrics": [],\n  "comp', _report(), flags=re.S
+            rb'"metrics": \{.*?\},\n  "comp', b'"metrics": [],\n  "comp', report(), flags=re.S
         ),
         ("examples", "another table"): lambda: b"a,b\n1,x\n",
         ("metrics", "another table"): lambda: b"a,b\n1,x\n",
@@ -484,10 +258,10 @@ def _encoded_zeros(side: int) -> bytes:
 
 
 class Outcome(NamedTuple):
-    """How reading went: "loaded", "refused" by a sentence of ours, or else what went wrong."""
+    """How reading went: "loaded", "refused" by a complete message, or else what went wrong."""
 
     verdict: str
-    said: str
+    message: str
     seconds: float
 
 
@@ -499,20 +273,22 @@ def read(kind: Format, content: bytes, folder: pathlib.Path) -> Outcome:
     scratch = folder / "a" / "tmp"
     scratch.mkdir()
     started = time.monotonic()
-    verdict, said = "loaded", ""
+    verdict, message = "loaded", ""
     with _temporary(scratch), contextlib.redirect_stderr(io.StringIO()):
         try:
             kind.read(path)
         except kind.errors as error:
-            said = f"{type(error).__name__}: {error}".replace(f"{path.parent}/", "")
-            verdict = "refused" if SENTENCE.search(said) else "refused without a sentence of ours"
+            message = f"{type(error).__name__}: {error}".replace(f"{path.parent}/", "")
+            verdict = (
+                "refused" if SENTENCE.search(message) else "refused with an incomplete message"
+            )
         except Exception as error:
-            verdict, said = "raised another error", f"{type(error).__name__}: {error}"
+            verdict, message = "raised another error", f"{type(error).__name__}: {error}"
     seconds = time.monotonic() - started
     ours = {path, path.parent / "card.json"}
-    if litter := [str(p) for p in folder.rglob("*") if p.is_file() and p not in ours]:
-        verdict, said = "wrote a file", ", ".join(litter)
-    return Outcome(verdict, said[:500], seconds)
+    if leftover := [str(p) for p in folder.rglob("*") if p.is_file() and p not in ours]:
+        verdict, message = "wrote a file", ", ".join(leftover)
+    return Outcome(verdict, message[:500], seconds)
 
 
 @contextlib.contextmanager
