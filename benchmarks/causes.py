@@ -82,7 +82,7 @@ def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tup
     network, _ = evaluation.logits_of(classifier, selection)
     indices = np.flatnonzero(evaluation.correct(network, selection))
     borrowing = {
-        layer: models.with_borrowed_derivatives(network, [layer])
+        layer: models.with_derivatives_of_second_half(network, [layer])
         for layer in models.nonlinear_layers(network)
     }
     attack = protocol.attack("default")

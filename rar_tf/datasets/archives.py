@@ -17,12 +17,12 @@ from rar_tf.files import DAMAGE, refuse_bombs
 class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
     """A TFDS builder that reads archives, downloaded or placed by hand, without extracting.
 
-    The digests of the archives are kept with the prepared copy, so that a copy made from
-    other archives is never taken for one made from these.
+    The digests of the archives are kept with the prepared copy, to
+    detect a copy made from other archives.
 
     Args:
       archive_dir: folder of the archives; None to download them.
-      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+      **kwargs: keyword arguments of `tfds.core.GeneratorBasedBuilder`.
     """
 
     URLS: dict[str, str] = {}
@@ -31,11 +31,11 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
         self.archive_dir = None if archive_dir is None else pathlib.Path(archive_dir)
         super().__init__(**kwargs)
 
-    def placed(self) -> dict[str, pathlib.Path]:
+    def local_archives(self) -> dict[str, pathlib.Path]:
         """Paths of the archives in `archive_dir`.
 
         Raises:
-          FileNotFoundError: if one is missing; says where to get it.
+          FileNotFoundError: if one is missing, with its address.
         """
         if self.archive_dir is None:
             raise ValueError("archive_dir must be a folder. Received: archive_dir=None")
@@ -50,7 +50,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder):
     def archives(self, dl_manager: tfds.download.DownloadManager) -> dict[str, pathlib.Path]:
         """Paths of the archives; their digests are recorded in the data set's metadata."""
         if self.archive_dir is not None:
-            paths = self.placed()
+            paths = self.local_archives()
         else:
             paths = {
                 name: pathlib.Path(path) for name, path in dl_manager.download(self.URLS).items()
@@ -63,30 +63,30 @@ def prepare(builder: ArchiveBuilder) -> str:
     """Prepare a data set unless it is prepared already.
 
     Returns:
-      A sentence that says where it came from.
+      A sentence on the source.
 
     Raises:
       FileNotFoundError: if an archive is missing and cannot be downloaded.
-      ValueError: if an archive is not the expected one, or a prepared copy was made from
+      ValueError: if an archive is damaged or another one, or a prepared copy was made from
         archives other than those in the builder's `archive_dir`.
     """
-    where = f"the archives in manual_dir {builder.archive_dir}" if builder.archive_dir else "TFDS"
+    origin = f"the archives in manual_dir {builder.archive_dir}" if builder.archive_dir else "TFDS"
     if builder.is_prepared():
-        made_from = builder.info.metadata["sha256"]
+        recorded = builder.info.metadata["sha256"]
         if builder.archive_dir is not None:
-            placed = {name: sha256(path) for name, path in builder.placed().items()}
-            if placed != made_from:
+            digests = {name: sha256(path) for name, path in builder.local_archives().items()}
+            if digests != recorded:
                 raise ValueError(
-                    f"{builder.data_dir} must be a copy of {where} (sha256 {placed}). "
-                    f"Received: a copy of other archives (sha256 {made_from}). "
+                    f"{builder.data_dir} must be a copy of {origin} (sha256 {digests}). "
+                    f"Received: a copy of other archives (sha256 {recorded}). "
                     "Remove it or give another data_dir"
                 )
-        return f"prepared TFDS copy in {builder.data_dir}, made from archives of sha256 {made_from}"
+        return f"prepared TFDS copy in {builder.data_dir}, made from archives of sha256 {recorded}"
     try:
         if builder.archive_dir is None:
             tfds_source.probe(next(iter(builder.URLS.values())))
         else:
-            builder.placed()
+            builder.local_archives()
         tfds_source.prepare(builder)
     except ConnectionError as error:
         raise FileNotFoundError(
@@ -94,17 +94,17 @@ def prepare(builder: ArchiveBuilder) -> str:
             f"prepared, in {builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) "
             f"holding {', '.join(builder.URLS)} from {', '.join(builder.URLS.values())}"
         ) from error
-    return f"prepared in {builder.data_dir} from {where}"
+    return f"prepared in {builder.data_dir} from {origin}"
 
 
 def sha256(path: pathlib.Path) -> str:
-    """Digest of a file."""
+    """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
-def reading(path: pathlib.Path, url: str) -> Iterator[None]:
+def refuse_damaged(path: pathlib.Path, url: str) -> Iterator[None]:
     """Convert every error of a damaged archive to one ValueError."""
     try:
         yield
@@ -119,7 +119,7 @@ def zip_member(archive: zipfile.ZipFile, name: str, url: str) -> bytes:
     """Content of the archive member of this name; nothing is written to disk.
 
     Raises:
-      ValueError: if there is no such member; says where to get the right archive.
+      ValueError: if there is no such member, with the address of the right archive.
     """
     try:
         refuse_bombs(archive)

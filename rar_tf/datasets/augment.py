@@ -12,18 +12,18 @@ import tensorflow as tf
 from rar_tf.datasets.pixels import to_uint8
 from rar_tf.datasets.splits import Split
 
-_CHUNK = 1024
+_IMAGES_PER_PASS = 1024
 
 
 def _on_cpu(function: Callable) -> Callable:
     """Wrap a function so that it runs on the CPU and leaves the accelerator to the model."""
 
     @functools.wraps(function)
-    def placed(*args: Any) -> Any:
+    def on_cpu(*args: Any) -> Any:
         with tf.device("CPU:0"):
             return function(*args)
 
-    return placed
+    return on_cpu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Warp:
     """Largest random displacement of an image, each drawn uniformly from +- its limit.
 
     Args:
-      rotation: about the centre, in degrees.
-      translation: along each axis, as a share of the side (2.5 pixels of 32).
+      rotation: angle about the centre, in degrees.
+      translation: displacement along each axis, as a share of the side (2.5 pixels of 32).
       projection: displacement of each corner per axis, as a share of the side (7.7 pixels of 32).
     """
 
@@ -44,7 +44,7 @@ class Warp:
 @tf.function(reduce_retracing=True)
 @_on_cpu
 def equalize(images: tf.Tensor) -> tf.Tensor:
-    """Equalizes the histogram of each channel of each image.
+    """Equalize the histogram of each channel of each image.
 
     v -> round(255 (cdf(v) - cdf_min) / (H W - cdf_min)), cdf(v) the number of pixels <= v and
     cdf_min that of the darkest level present; a channel of one level stays as it is.
@@ -68,10 +68,10 @@ def equalize(images: tf.Tensor) -> tf.Tensor:
     return tf.transpose(tf.reshape(equalized, (batch, channels, height, width)), (0, 2, 3, 1))
 
 
-def equalized_in_chunks(images: np.ndarray) -> np.ndarray:
-    """`equalize` of any number of images, in bounded memory."""
-    starts = range(0, len(images), _CHUNK)
-    return np.concatenate([equalize(images[i : i + _CHUNK]).numpy() for i in starts])
+def equalize_all(images: np.ndarray) -> np.ndarray:
+    """Equalize any number of images in bounded memory; see `equalize`."""
+    starts = range(0, len(images), _IMAGES_PER_PASS)
+    return np.concatenate([equalize(images[i : i + _IMAGES_PER_PASS]).numpy() for i in starts])
 
 
 def warp(images: np.ndarray, corners: np.ndarray) -> tf.Tensor:
@@ -112,13 +112,13 @@ def draw_corners(
 
 
 class BalancedSplit:
-    """A split in which every class has the same number of examples, made on the fly.
+    """Split with the same number of examples in every class, made when read.
 
-    Each class has its own images, unchanged, and then warped copies of them in turn. Example
-    i is a pure function of (source, seed, i): nothing is stored.
+    Each class has the images of the source, unchanged, and then warped copies of them in turn.
+    Example i is a pure function of (source, seed, i): nothing is stored.
 
     Args:
-      source: at least one example per class, at most `per_class`.
+      source: split with 1 .. `per_class` examples of each class.
       per_class: examples per class.
       seed: seed of the warps.
       equalized: whether `equalize` is applied last, to the unchanged images too.
@@ -153,7 +153,7 @@ class BalancedSplit:
         return len(self._counts) * self.per_class
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (images uint8 [n, H, W, C], labels int32 [n]) of `indices` [n]."""
+        """Examples `indices` [n] as (images uint8 [n, H, W, C], labels int32 [n])."""
         label, copy = np.divmod(indices, self.per_class)
         rows = self._order[self._first[label] + copy % self._counts[label]]
         images, labels = self.source.read(rows)
@@ -163,24 +163,24 @@ class BalancedSplit:
             corners = draw_corners(indices[warped], height, width, self.limits, self.seed)
             images[warped] = warp(images[warped], corners).numpy()
         if self.equalized:
-            images = equalized_in_chunks(images)
+            images = equalize_all(images)
         return images, labels
 
     def originals(self) -> Split:
         """Images of the source, unwarped, as `read` returns them."""
-        own = [
+        indices = [
             label * self.per_class + np.arange(count) for label, count in enumerate(self._counts)
         ]
-        return Split(*self.read(np.concatenate(own)))
+        return Split(*self.read(np.concatenate(indices)))
 
 
 @tf.function(reduce_retracing=True)
 @_on_cpu
 def _perspective(images: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    moved = keras.ops.image.perspective_transform(
+    warped_images = keras.ops.image.perspective_transform(
         tf.cast(images, tf.float32), start, end, fill_value=0, data_format="channels_last"
     )
-    return to_uint8(moved)
+    return to_uint8(warped_images)
 
 
 def _corners(height: int, width: int) -> np.ndarray:
@@ -189,7 +189,7 @@ def _corners(height: int, width: int) -> np.ndarray:
 
 
 def _uniform(indices: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """[n, count] in [0, 1), a function of (seed, index, column): SplitMix64 of a counter."""
+    """Uniform numbers [n, count] in [0, 1) by (seed, index, column): SplitMix64 of a counter."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     columns = np.arange(1, count + 1, dtype=np.uint64)
     counters = indices.astype(np.uint64)[:, np.newaxis] * np.uint64(count) + columns

@@ -1,4 +1,4 @@
-"""Batches of a split: shuffled and endless for training, in order for evaluation."""
+"""Batches of a split: shuffled for training, in order for evaluation."""
 
 import functools
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def step_indices(step: int, *, size: int, batch_size: int, seed: int) -> np.ndar
     Args:
       step: s >= 0.
       size: number of examples N in the split.
-      batch_size: B.
-      seed: any non-negative integer.
+      batch_size: number of examples B in a batch.
+      seed: seed of the permutations, >= 0.
 
     Returns:
       int64 [B], a pure function of the arguments.
@@ -48,17 +48,17 @@ def training_batches(
     """Shuffled batches of the steps first_step .. first_step + steps - 1.
 
     The batch of step s depends on (split, batch_size, seed, s) alone, so a run resumed
-    at `first_step` sees the batches that an uninterrupted run would have seen.
+    at `first_step` gets the batches of an uninterrupted run.
 
     Args:
       split: examples to draw from.
-      batch_size: B; every batch has exactly B examples.
+      batch_size: number of examples B in every batch.
       seed: seed of the epochs' permutations, >= 0.
       steps: number of batches.
       first_step: step of the first batch.
-      parts: which parts of each batch to read, one after another: part p are the rows
+      parts: numbers of the parts of each batch to read, one after another: part p are the rows
         p B / num_parts .. (p + 1) B / num_parts - 1.
-      num_parts: into how many equal parts a batch is cut.
+      num_parts: number of equal parts of a batch.
 
     Returns:
       Dataset of (x [B / num_parts, H, W, C] float32, pixels in [0, 1]; y [B / num_parts]
@@ -68,13 +68,13 @@ def training_batches(
       ValueError: if the split is None or empty, or a number is out of range.
     """
     _check(split, batch_size)
-    for name, value, least in (
+    for name, value, minimum in (
         ("seed", seed, 0),
         ("steps", steps, 1),
         ("first_step", first_step, 0),
         ("num_parts", num_parts, 1),
     ):
-        check_count(name, value, least)
+        check_count(name, value, minimum)
     if batch_size % num_parts:
         raise ValueError(
             f"batch_size must be a multiple of num_parts={num_parts}. "
@@ -98,11 +98,11 @@ def training_batches(
 
 
 def ordered_batches(split: Examples, batch_size: int) -> tf.data.Dataset:
-    """All examples in order; the last batch holds what is left.
+    """Batches of all examples in order; the last may be smaller.
 
     Args:
-      split: examples to go through.
-      batch_size: B.
+      split: examples to read.
+      batch_size: number of examples B in a batch.
 
     Returns:
       Dataset of (x [<= B, H, W, C] float32, pixels in [0, 1]; y [<= B] int32).
@@ -116,7 +116,7 @@ def ordered_batches(split: Examples, batch_size: int) -> tf.data.Dataset:
 
 
 def to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 [...] -> float32 [...] in [0, 1]: exactly `images / float32(255)`."""
+    """Pixels in [0, 1], uint8 [...] -> float32 [...]: exactly `images / float32(255)`."""
     return images / np.float32(255)
 
 
@@ -129,7 +129,7 @@ def _check(split: Examples | None, batch_size: int) -> None:
     if split is None:
         raise ValueError(
             "split must hold examples. Received: split=None "
-            "(ImageData.require says what its source lacks)"
+            "(ImageData.require names the missing files)"
         )
     if not len(split):
         raise ValueError("split must hold examples. Received: an empty split")
@@ -139,14 +139,16 @@ def _check(split: Examples | None, batch_size: int) -> None:
 def _read(split: Examples, index_ds: tf.data.Dataset, rows: int | None) -> tf.data.Dataset:
     images, _ = split.read(np.arange(1))
 
-    # Division in numpy: a TensorFlow graph may turn it into a product with 1 / 255, which
+    # Division in numpy: a TensorFlow graph may replace it by a product with 1 / 255, which
     # differs in the last bit.
     def read(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pixels, labels = split.read(indices)
         return to_unit(pixels), labels
 
-    def shaped(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def read_tensors(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, y = tf.numpy_function(read, [indices], (tf.float32, tf.int32))
         return tf.ensure_shape(x, (rows, *images.shape[1:])), tf.ensure_shape(y, (rows,))
 
-    return index_ds.map(shaped, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return index_ds.map(read_tensors, num_parallel_calls=tf.data.AUTOTUNE).prefetch(
+        tf.data.AUTOTUNE
+    )

@@ -33,11 +33,11 @@ def load_cifar10(
 
     Args:
       data_dir: folder of prepared TFDS data; None for the default.
-      manual_dir: folder of `cifar-10-binary.tar.gz`. The python version of the archive is
-        not read: unpickling a download would run whatever is in it.
+      manual_dir: folder of `cifar-10-binary.tar.gz`. The Python version of the archive is
+        not read: unpickling a download may execute code.
 
     Raises:
-      FileNotFoundError: if no source works; names the options.
+      FileNotFoundError: if no source is available, with the options.
       ValueError: if the archive is truncated or holds other files.
     """
     if manual_dir is not None:
@@ -55,19 +55,19 @@ def load_cifar10(
             f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding "
             f"{ARCHIVE} from {URL}"
         ) from error
-    halves = {}
-    for half in _MEMBERS:
-        arrays = tfds_source.read_in_file_order(builder, half)
-        halves[half] = Split(arrays["image"], arrays["label"].astype(np.int32))
-    return _image_data(f"{verb} {builder.data_dir}", halves)
+    splits = {}
+    for split in _MEMBERS:
+        arrays = tfds_source.read_in_file_order(builder, split)
+        splits[split] = Split(arrays["image"], arrays["label"].astype(np.int32))
+    return _image_data(f"{verb} {builder.data_dir}", splits)
 
 
 def _from_archive(path: pathlib.Path) -> dict[str, Split]:
     try:
         with tarfile.open(path, "r:gz") as archive:
             return {
-                half: _decode(b"".join(_member(archive, path, name) for name in names), path)
-                for half, names in _MEMBERS.items()
+                split: _decode(b"".join(_member(archive, path, name) for name in names), path)
+                for split, names in _MEMBERS.items()
             }
     except DAMAGE as error:
         raise ValueError(
@@ -77,7 +77,7 @@ def _from_archive(path: pathlib.Path) -> dict[str, Split]:
 
 
 def _member(archive: tarfile.TarFile, path: pathlib.Path, name: str) -> bytes:
-    member = next((found for found in archive if found.name == name and found.isfile()), None)
+    member = next((info for info in archive if info.name == name and info.isfile()), None)
     expected = IMAGES_PER_MEMBER * _RECORD
     file = archive.extractfile(member) if member and member.size == expected else None
     if file is None:
@@ -101,14 +101,14 @@ def _decode(content: bytes, path: pathlib.Path) -> Split:
     return Split(images, records[:, 0].astype(np.int32))
 
 
-def _image_data(source: str, halves: dict[str, Split]) -> ImageData:
+def _image_data(source: str, splits: dict[str, Split]) -> ImageData:
     return ImageData(
         name="cifar10",
         num_classes=10,
         image_shape=(32, 32, 3),
         class_names=_CLASS_NAMES,
         source=source,
-        train=halves["train"].part(None, -VALIDATION),
-        validation=halves["train"].part(-VALIDATION, None),
-        test=halves["test"],
+        train=splits["train"].part(None, -VALIDATION),
+        validation=splits["train"].part(-VALIDATION, None),
+        test=splits["test"],
     )

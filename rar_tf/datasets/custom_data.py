@@ -7,23 +7,21 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from rar_tf.datasets import pixels, tfds_source
-from rar_tf.datasets.partition import hold_out
+from rar_tf.datasets.assemble import SPLITS, assemble
 from rar_tf.datasets.splits import ImageData, Split
 from rar_tf.files import read_npz
 
-HELD_OUT = 0.1
-SPLITS = ("train", "validation", "test")
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 def load_folder(path: str, *, image_size: tuple[int, int] | None, seed: int) -> ImageData:
-    """Images in one folder per class, read in order of their names.
+    """Custom data: images in one folder per class, read in order of their names.
 
-    PATH/CLASS/*.png, or PATH/{train,validation,test}/CLASS/*.png. Splits that are not there
+    PATH/CLASS/*.png, or PATH/{train,validation,test}/CLASS/*.png. Missing splits
     are drawn from the training images; see `assemble`.
 
     Args:
-      path: the folder.
+      path: path of the folder.
       image_size: (height, width) to scale to; None if all images have one size.
       seed: seed of the splits that are drawn.
 
@@ -35,29 +33,34 @@ def load_folder(path: str, *, image_size: tuple[int, int] | None, seed: int) -> 
     root = pathlib.Path(path).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"folder:PATH must name a folder. Received: PATH={path}")
-    parts = {name: root / name for name in SPLITS if (root / name).is_dir()}
-    if "train" not in parts:
-        parts = {"train": root}
-    class_names = tuple(sorted(child.name for child in parts["train"].iterdir() if child.is_dir()))
-    splits = {name: _read_folder(folder, class_names, image_size) for name, folder in parts.items()}
+    folders = {name: root / name for name in SPLITS if (root / name).is_dir()}
+    if "train" not in folders:
+        folders = {"train": root}
+    classes = (child.name for child in folders["train"].iterdir() if child.is_dir())
+    class_names = tuple(sorted(classes))
+    splits = {
+        name: _read_folder(folder, class_names, image_size) for name, folder in folders.items()
+    }
     return assemble(f"folder:{path}", f"images in {root}", splits, class_names, seed)
 
 
 def load_npz(path: str, *, image_size: tuple[int, int] | None, seed: int) -> ImageData:
-    """Arrays `images` and `labels`, or `train_images`, `train_labels`, `test_images`, ...
+    """Custom data: an .npz file of images and labels.
+
+    Its arrays are `images` and `labels`, or `train_images`, `train_labels`, `test_images`, ...
 
     Images are [N, H, W] or [N, H, W, 1 or 3], integers in [0, 255] or floats in [0, 1]
-    (rounded to 256 levels); labels [N] integers from 0. `class_names` may be there. Pickled
-    arrays are refused: unpickling would run whatever is in the file.
+    (rounded to 256 levels); labels are [N] integers from 0. `class_names` [classes] are optional.
+    Pickled arrays are refused: unpickling may execute code.
 
     Args:
-      path: the file.
-      image_size: (height, width) to scale to; None to keep the images' own.
+      path: path of the .npz file.
+      image_size: (height, width) to scale to; None to keep the images' size.
       seed: seed of the splits that are drawn; see `assemble`.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if arrays are missing, or of another shape, type or range.
+      ValueError: if arrays are missing, or have another shape, type or range.
     """
     file = pathlib.Path(path).expanduser()
     if not file.is_file():
@@ -66,9 +69,9 @@ def load_npz(path: str, *, image_size: tuple[int, int] | None, seed: int) -> Ima
     prefixes = {name: f"{name}_" for name in SPLITS if f"{name}_images" in arrays}
     if "train" not in prefixes:
         prefixes = {"train": ""}
-    absent = {f"{p}{kind}" for p in prefixes.values() for kind in ("images", "labels")}
-    absent -= set(arrays)
-    if absent:
+    missing = {f"{p}{kind}" for p in prefixes.values() for kind in ("images", "labels")}
+    missing -= set(arrays)
+    if missing:
         raise ValueError(
             f"{path} must hold images and labels, or train_images and train_labels. "
             f"Received: {', '.join(sorted(arrays))}"
@@ -97,7 +100,7 @@ def load_tfds(
     image_size: tuple[int, int] | None,
     seed: int,
 ) -> ImageData:
-    """Any TFDS data set with the features "image" and "label".
+    """Custom data: any TFDS data set with the features "image" and "label".
 
     Args:
       name: NAME or NAME/CONFIG as TFDS knows it.
@@ -107,10 +110,10 @@ def load_tfds(
       seed: seed of the splits that are drawn; see `assemble`.
 
     Raises:
-      ValueError: if TFDS has no such data set, or it is not one of labelled images.
+      ValueError: if TFDS has no such data set, or its examples are not labelled images.
       FileNotFoundError: if it is neither prepared nor can be downloaded.
     """
-    # Asking TFDS for a name that it does not know makes it search Google Storage, for minutes.
+    # For an unknown name TFDS would search Google Storage, for minutes.
     if name.split("/")[0] not in tfds.list_builders(with_community_datasets=False):
         raise ValueError(f"tfds:NAME must be a data set of TFDS. Received: NAME={name}")
     builder = tfds.builder(name, data_dir=data_dir)
@@ -133,36 +136,10 @@ def load_tfds(
     return assemble(f"tfds:{name}", f"TFDS copy in {builder.data_dir}", splits, class_names, seed)
 
 
-def assemble(
-    name: str, source: str, splits: dict[str, Split], class_names: tuple[str, ...], seed: int
-) -> ImageData:
-    """Checks splits against each other and draws those that are missing.
-
-    A missing test split is a seeded tenth of each training class, a missing validation split
-    a tenth of each class of what is left then.
-
-    Raises:
-      ValueError: if there are fewer than two classes, a label is out of range, a class has too
-        few training images, or the splits' images differ in shape.
-    """
-    _check(name, splits, class_names)
-    train, validation, test, drawn = _draw_missing(splits, seed)
-    return ImageData(
-        name=name,
-        num_classes=len(class_names),
-        image_shape=train.images.shape[1:],
-        class_names=class_names,
-        source=source + drawn,
-        train=train,
-        validation=validation,
-        test=test,
-    )
-
-
 def _to_split(
     images: np.ndarray, labels: np.ndarray, image_size: tuple[int, int] | None, origin: str
 ) -> Split:
-    """Checks arrays from outside and turns them into a split; see `load_npz`."""
+    """Check untrusted arrays and convert them to a split; see `load_npz`."""
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
@@ -185,32 +162,6 @@ def _to_split(
     return Split(images, labels.astype(np.int32))
 
 
-def _check(name: str, splits: dict[str, Split], class_names: tuple[str, ...]) -> None:
-    if "train" not in splits:
-        raise ValueError(f"{name} must have a train split. Received: {', '.join(splits)}")
-    for part, split in splits.items():
-        if not len(split):
-            raise ValueError(f"{name} must hold images. Received: an empty {part} split")
-    if len(class_names) < 2:
-        raise ValueError(f"{name} must have at least 2 classes. Received: {len(class_names)}")
-    for part, split in splits.items():
-        if split.labels.min() < 0 or split.labels.max() >= len(class_names):
-            raise ValueError(
-                f"labels of {name} must be 0 .. {len(class_names) - 1}. "
-                f"Received: {split.labels.min()} .. {split.labels.max()} in {part}"
-            )
-    shapes = {part: split.images.shape[1:] for part, split in splits.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"{name} must have images of one shape. Received: {shapes}")
-    counts = np.bincount(splits["train"].labels, minlength=len(class_names))
-    needed = 1 + sum(part not in splits for part in SPLITS)
-    if counts.min() < needed:
-        raise ValueError(
-            f"each class of {name} must have at least {needed} training images, one for each split "
-            f"drawn from them. Received: {counts.min()} of class {class_names[counts.argmin()]}"
-        )
-
-
 def _levels(images: np.ndarray, origin: str) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
@@ -229,18 +180,6 @@ def _levels(images: np.ndarray, origin: str) -> np.ndarray:
             f"Received: {images.dtype} in [{low}, {high}]"
         )
     return np.round(images * 255).astype(np.uint8) if is_float else images.astype(np.uint8)
-
-
-def _draw_missing(splits: dict[str, Split], seed: int) -> tuple[Split, Split, Split, str]:
-    splits, drawn = dict(splits), ""
-    for part in ("test", "validation"):
-        if part not in splits:
-            train = splits["train"]
-            taken = hold_out(train.labels, HELD_OUT, seed=seed)
-            splits[part] = Split(train.images[taken], train.labels[taken])
-            splits["train"] = Split(train.images[~taken], train.labels[~taken])
-            drawn += f"; {part} is a tenth of each training class, drawn by seed {seed}"
-    return splits["train"], splits["validation"], splits["test"], drawn
 
 
 def _read_folder(
@@ -262,7 +201,7 @@ def _read_folder(
         raise ValueError(
             f"{folder} must hold PNG or JPEG images in one folder per class. Received: none"
         )
-    images = [_scaled(pixels.decode(path.read_bytes(), str(path)), image_size) for _, path in files]
+    images = [_scale(pixels.decode(path.read_bytes(), str(path)), image_size) for _, path in files]
     return Split(_stack(images, str(folder)), np.array([label for label, _ in files], np.int32))
 
 
@@ -274,12 +213,12 @@ def _read_tfds(
     )
     images, labels = [], []
     for example in examples.as_numpy_iterator():
-        images.append(_scaled(example["image"], image_size))
+        images.append(_scale(example["image"], image_size))
         labels.append(example["label"])
     return _to_split(_stack(images, f"{builder.name} {part}"), np.array(labels), None, builder.name)
 
 
-def _scaled(image: np.ndarray, image_size: tuple[int, int] | None) -> np.ndarray:
+def _scale(image: np.ndarray, image_size: tuple[int, int] | None) -> np.ndarray:
     return pixels.resize(image, image_size) if image_size else image
 
 

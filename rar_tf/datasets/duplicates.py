@@ -11,26 +11,26 @@ from rar_tf.datasets.splits import Examples, ImageData, Split
 def duplicates(data: ImageData, split: str = "test") -> np.ndarray | None:
     """Indices [n] of the images of a split that are, pixel by pixel, training images.
 
-    Training images are those of train and validation, without the warped copies.
+    Training images are those of train and validation, without warped copies.
 
     Args:
-      data: a data set.
+      data: the data set.
       split: "test", or "validation", which is compared with train alone.
 
     Returns:
-      int64 [n], increasing; None where images are decoded as they are read, and not compared.
+      int64 [n], increasing; None where images are decoded when read, and not compared.
 
     Raises:
       ValueError, FileNotFoundError: as `ImageData.require`.
     """
-    looked_at = data.require(split)
-    learned_from = [data.train, data.validation] if split == "test" else [data.train]
-    known = [_digests(part) for part in learned_from if part is not None]
-    own = _digests(looked_at)
-    if own is None or any(part is None for part in known):
+    examples = data.require(split)
+    training = [data.train, data.validation] if split == "test" else [data.train]
+    training_digests = [_digests(part) for part in training if part is not None]
+    digests = _digests(examples)
+    if digests is None or any(part is None for part in training_digests):
         return None
-    seen = {digest for part in known for digest in part or ()}
-    return np.flatnonzero([digest in seen for digest in own])
+    training_set = {digest for part in training_digests for digest in part or ()}
+    return np.flatnonzero([digest in training_set for digest in digests])
 
 
 def _digests(examples: Examples) -> list[bytes] | None:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from rar_tf.datasets import archives, pixels, tfds_source
-from rar_tf.datasets.augment import BalancedSplit, equalized_in_chunks
+from rar_tf.datasets.augment import BalancedSplit, equalize_all
 from rar_tf.datasets.partition import hold_out
 from rar_tf.datasets.splits import ImageData, Split
 
@@ -83,7 +83,7 @@ class Gtsrb(archives.ArchiveBuilder):
         image_archive = _TRAIN if split == "train" else _TEST
         path, url = paths[image_archive], self.URLS[image_archive]
         number = -1
-        with archives.reading(path, url), zipfile.ZipFile(path) as archive:
+        with archives.refuse_damaged(path, url), zipfile.ZipFile(path) as archive:
             if split == "train":
                 rows = _training_rows(archive, url)
             else:
@@ -132,13 +132,13 @@ def load_gtsrb(
     Args:
       data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of the three official archives.
-      image_size: (height, width); by default 32x32. Images are scaled whole, aspect not kept.
+      image_size: (height, width); by default 32x32. The aspect is not kept.
       seed: seed of the validation tracks and of the warped training images.
       crop: whether to crop to the annotated sign first; the RAR experiments do not.
 
     Raises:
       FileNotFoundError: if an archive is missing and cannot be downloaded.
-      ValueError: if an archive is truncated, corrupted or another.
+      ValueError: if an archive is truncated, corrupted or another one.
     """
     size = image_size or IMAGE_SIZE
     name = "x".join(map(str, size)) + ("_crop" if crop else "")
@@ -156,8 +156,8 @@ def load_gtsrb(
         class_names=CLASS_NAMES,
         source=source,
         train=BalancedSplit(plain, per_class=PER_CLASS, seed=seed, equalized=True),
-        validation=_equalized(train["image"][held_out], train["label"][held_out]),
-        test=_equalized(test["image"], test["label"]),
+        validation=_equalized_split(train["image"][held_out], train["label"][held_out]),
+        test=_equalized_split(test["image"], test["label"]),
     )
 
 
@@ -170,7 +170,7 @@ def _training_rows(archive: zipfile.ZipFile, url: str) -> Iterator[tuple[str, di
 
 
 def _test_rows(path: pathlib.Path, url: str) -> Iterator[tuple[str, dict[str, str]]]:
-    with archives.reading(path, url), zipfile.ZipFile(path) as archive:
+    with archives.refuse_damaged(path, url), zipfile.ZipFile(path) as archive:
         table = archives.zip_member(archive, "GT-final_test.csv", url)
     for row in _rows(table, "GT-final_test.csv"):
         yield "GTSRB/Final_Test/Images/" + row["Filename"], row
@@ -185,7 +185,7 @@ def _rows(table: bytes, origin: str) -> Iterator[dict[str, str]]:
             f"Received: {reader.fieldnames}"
         )
     for row in reader:
-        # The name goes into a member's path: nothing but an image of this folder may come in.
+        # The name becomes part of a member's path, which must stay in this folder.
         if not _FILE_NAME.fullmatch(row["Filename"]):
             raise ValueError(
                 f"{origin} must name images like 00000_00000.ppm or 00000.ppm. "
@@ -195,12 +195,12 @@ def _rows(table: bytes, origin: str) -> Iterator[dict[str, str]]:
 
 
 def _crop(image: np.ndarray, row: dict[str, str]) -> np.ndarray:
-    # The table counts pixels of the original image, also where the archive holds a scaled one.
+    # The table counts pixels of the original image; the archive may hold a scaled one.
     scale = np.array(image.shape[1::-1]) / [int(row["Width"]), int(row["Height"])]
     left, top = np.floor(scale * [int(row["Roi.X1"]), int(row["Roi.Y1"])]).astype(int)
     right, bottom = np.ceil(scale * [int(row["Roi.X2"]) + 1, int(row["Roi.Y2"]) + 1]).astype(int)
     return image[top:bottom, left:right]
 
 
-def _equalized(images: np.ndarray, labels: np.ndarray) -> Split:
-    return Split(equalized_in_chunks(images), labels.astype(np.int32))
+def _equalized_split(images: np.ndarray, labels: np.ndarray) -> Split:
+    return Split(equalize_all(images), labels.astype(np.int32))

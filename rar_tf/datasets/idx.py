@@ -1,7 +1,6 @@
 """IDX files, the format of MNIST and Fashion-MNIST, verified by their contents.
 
-Packagers recompress the published .gz files, so a digest of the compressed file says
-nothing: digests here are of the uncompressed bytes.
+Distributions recompress the published .gz files, so digests are of the uncompressed bytes.
 """
 
 import dataclasses
@@ -33,8 +32,8 @@ class IdxFile:
         return 4 + 4 * len(self.shape) + int(np.prod(self.shape))
 
 
-# Digests: of Fashion-MNIST's files in Debian's package dataset-fashion-mnist 0.0~git20200523;
-# of MNIST's files as many public projects publish them.
+# Digests of Fashion-MNIST: files of Debian's package dataset-fashion-mnist 0.0~git20200523;
+# of MNIST: as many public projects publish them.
 FILES = {
     "train_images": IdxFile(
         "train-images-idx3-ubyte",
@@ -110,17 +109,17 @@ def encode(array: np.ndarray) -> bytes:
 
 
 def verify(content: bytes, part: str, data_set: str, origin: str) -> None:
-    """Raises ValueError unless `content` is the published file; see `read`."""
+    """Raise ValueError unless `content` is the published file; see `read`."""
     spec = FILES[part]
     digest = hashlib.sha256(content).hexdigest()
     if digest == spec.digests[data_set]:
         return
     expected = f"{_NAMES[data_set]}'s {spec.content}"
     for other in FILES.values():
-        for owner, known in other.digests.items():
-            if digest == known:
+        for other_set, other_digest in other.digests.items():
+            if digest == other_digest:
                 raise ValueError(
-                    f"{origin} holds {_NAMES[owner]}'s {other.content}, expected {expected}. "
+                    f"{origin} holds {_NAMES[other_set]}'s {other.content}, expected {expected}. "
                     "The two data sets use the same file names: give each its own folder"
                 )
     if len(content) != spec.num_bytes:
@@ -135,12 +134,12 @@ def verify(content: bytes, part: str, data_set: str, origin: str) -> None:
     )
 
 
-def _uncompressed(path: pathlib.Path, most: int) -> bytes:
-    """First `most` bytes of a file, so that a hostile one cannot fill the memory."""
+def _uncompressed(path: pathlib.Path, max_bytes: int) -> bytes:
+    """First `max_bytes` bytes of a file, so that a hostile one cannot fill the memory."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as file:
-            return file.read(most)
+            return file.read(max_bytes)
     except DAMAGE as error:
         raise ValueError(
             f"{path} must be a complete gzip file. Received: {path.stat().st_size} bytes, "

@@ -27,18 +27,18 @@ def load_mnist(
 ) -> ImageData:
     """MNIST or Fashion-MNIST; validation is the last 5,000 of the 60,000 training images.
 
-    Sources, first that is there: `manual_dir` (which is never passed over when given), a
-    copy in `data_dir` that TFDS prepared earlier, a system copy, a download by TFDS. The
-    contents are checked against the digests of the published files whatever the source.
+    The first available source is read: `manual_dir` (no other source if given), a copy in
+    `data_dir` that TFDS prepared earlier, a system copy, a download by TFDS. The contents of
+    every source are checked against the digests of the published files.
 
     Args:
       name: "mnist" or "fashion_mnist".
       data_dir: folder of prepared TFDS data; None for the default.
-      manual_dir: folder of the IDX files, .gz or plain. One pair of files will do: the
+      manual_dir: folder of the IDX files, .gz or plain. One pair of files is enough: the
         splits of the other are None.
 
     Raises:
-      FileNotFoundError: if no source works; names the options.
+      FileNotFoundError: if no source is available, with the options.
       ValueError: if a file is truncated, corrupted, or another data set's.
     """
     if manual_dir is not None:
@@ -52,65 +52,65 @@ def load_mnist(
     try:
         tfds_source.prepare(builder)
     except ConnectionError as error:
-        raise FileNotFoundError(_ways_out(name, builder, error)) from error
+        raise FileNotFoundError(_options(name, builder, error)) from error
     return _from_tfds(name, builder, "downloaded by TFDS to")
 
 
-def _ways_out(name: str, builder: tfds.core.DatasetBuilder, error: ConnectionError) -> str:
+def _options(name: str, builder: tfds.core.DatasetBuilder, error: ConnectionError) -> str:
     files = ", ".join(f"{spec.file_name}.gz" for spec in idx.FILES.values())
-    ways = (
+    options = (
         f"{name} was not found. Options: (1) a network, or a copy that TFDS prepared, in "
         f"{builder.data_dir} ({error}); (2) manual_dir (--manual_dir=FOLDER) holding {files}, "
         "compressed or not"
     )
     if name in SYSTEM_FOLDERS:
-        ways += "; (3) on Debian or Ubuntu, `apt-get install dataset-fashion-mnist`"
-    return ways
+        options += "; (3) on Debian or Ubuntu, `apt-get install dataset-fashion-mnist`"
+    return options
 
 
 def _from_folder(name: str, folder: pathlib.Path, source: str) -> ImageData:
     paths = {part: idx.find(folder, part) for part in idx.FILES}
-    halves = {}
-    for half in ("train", "test"):
-        image_path, label_path = paths[f"{half}_images"], paths[f"{half}_labels"]
+    splits = {}
+    for split in ("train", "test"):
+        image_path, label_path = paths[f"{split}_images"], paths[f"{split}_labels"]
         if image_path and label_path:
-            halves[half] = _split(
-                idx.read(image_path, f"{half}_images", name),
-                idx.read(label_path, f"{half}_labels", name),
+            splits[split] = _split(
+                idx.read(image_path, f"{split}_images", name),
+                idx.read(label_path, f"{split}_labels", name),
             )
     absent = [f"{idx.FILES[part].file_name}.gz" for part, path in paths.items() if not path]
     missing = f"Missing in {folder}: {', '.join(absent)} (compressed or not)" if absent else ""
-    if not halves:
+    if not splits:
         raise FileNotFoundError(f"{name} needs the IDX images and labels. {missing}")
-    return _image_data(name, f"{source} {folder}", halves, missing)
+    return _image_data(name, f"{source} {folder}", splits, missing)
 
 
 def _from_tfds(name: str, builder: tfds.core.DatasetBuilder, source: str) -> ImageData:
-    halves = {}
-    for half in ("train", "test"):
-        arrays = tfds_source.read_in_file_order(builder, half)
+    splits = {}
+    for split in ("train", "test"):
+        arrays = tfds_source.read_in_file_order(builder, split)
         images, labels = arrays["image"][..., 0], arrays["label"].astype(np.uint8)
-        origin = f"{builder.data_dir} ({half})"
-        idx.verify(idx.encode(images), f"{half}_images", name, origin)
-        idx.verify(idx.encode(labels), f"{half}_labels", name, origin)
-        halves[half] = _split(images, labels)
-    return _image_data(name, f"{source} {builder.data_dir}", halves, "")
+        origin = f"{builder.data_dir} ({split})"
+        idx.verify(idx.encode(images), f"{split}_images", name, origin)
+        idx.verify(idx.encode(labels), f"{split}_labels", name, origin)
+        splits[split] = _split(images, labels)
+    return _image_data(name, f"{source} {builder.data_dir}", splits, "")
 
 
 def _split(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(images[..., np.newaxis], labels.astype(np.int32))
 
 
-def _image_data(name: str, source: str, halves: dict[str, Split], missing: str) -> ImageData:
-    whole = halves.get("train")
+def _image_data(name: str, source: str, splits: dict[str, Split], missing: str) -> ImageData:
+    training = splits.get("train")
     return ImageData(
         name=name,
         num_classes=10,
         image_shape=(28, 28, 1),
         class_names=_CLASS_NAMES[name],
         source=source,
-        train=whole and whole.part(None, -VALIDATION),
-        validation=whole and whole.part(-VALIDATION, None),
-        test=halves.get("test"),
+        train=training and training.part(None, -VALIDATION),
+        validation=training and training.part(-VALIDATION, None),
+        test=splits.get("test"),
         missing=missing,
     )

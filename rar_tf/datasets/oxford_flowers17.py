@@ -61,7 +61,7 @@ class OxfordFlowers17(archives.ArchiveBuilder):
         url, size = self.URLS[_ARCHIVE], self.builder_config.image_size
         count = IMAGES_PER_CLASS * len(CLASS_NAMES)
         numbers = {f"jpg/image_{number + 1:04d}.jpg": number for number in range(count)}
-        with archives.reading(path, url), tarfile.open(path, "r:gz") as archive:
+        with archives.refuse_damaged(path, url), tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() else None
                 number = numbers.pop(member.name, None) if file else None
@@ -89,32 +89,32 @@ def load_oxford_flowers17(
     image_size: tuple[int, int] | None,
     seed: int,
 ) -> ImageData:
-    """Flowers 17 as in the RAR experiments: 1,224 images to learn from, 136 to test on.
+    """Flowers 17 as in the RAR experiments: 1,224 + 136 images for training and testing.
 
-    Of the 80 images of a class, 8 drawn by `seed` are for testing and 8 of the rest for
+    Of the 80 images of a class, 8 drawn by `seed` are for testing and 8 of the remaining for
     validation. `train` is a `BalancedSplit` of 1,000 images a class; its `source` holds the
-    64 a class that are left.
+    remaining 64 a class.
 
     Args:
       data_dir: folder of prepared TFDS data; None for the default.
       manual_dir: folder of the official archive.
-      image_size: (height, width); by default 128x128. Images are scaled whole, aspect not kept.
+      image_size: (height, width); by default 128x128. The aspect is not kept.
       seed: seed of the partition and of the warped training images.
 
     Raises:
       FileNotFoundError: if the archive is missing and cannot be downloaded.
-      ValueError: if the archive is truncated, corrupted or another.
+      ValueError: if the archive is truncated, corrupted or another one.
     """
     size = image_size or IMAGE_SIZE
     config = OxfordFlowers17Config(name="x".join(map(str, size)), image_size=size)
     builder = OxfordFlowers17(archive_dir=manual_dir, data_dir=data_dir, config=config)
     source = archives.prepare(builder)
     arrays = tfds_source.read_in_file_order(builder, "full")
-    whole = Split(arrays["image"], arrays["label"].astype(np.int32))
-    for_test = hold_out(whole.labels, 1 / 10, seed=seed)
-    rest = Split(whole.images[~for_test], whole.labels[~for_test])
-    for_validation = hold_out(rest.labels, 1 / 9, seed=seed)
-    plain = Split(rest.images[~for_validation], rest.labels[~for_validation])
+    full = Split(arrays["image"], arrays["label"].astype(np.int32))
+    in_test = hold_out(full.labels, 1 / 10, seed=seed)
+    remaining = Split(full.images[~in_test], full.labels[~in_test])
+    in_validation = hold_out(remaining.labels, 1 / 9, seed=seed)
+    plain = Split(remaining.images[~in_validation], remaining.labels[~in_validation])
     return ImageData(
         name="oxford_flowers17",
         num_classes=len(CLASS_NAMES),
@@ -122,6 +122,6 @@ def load_oxford_flowers17(
         class_names=CLASS_NAMES,
         source=source,
         train=BalancedSplit(plain, per_class=PER_CLASS, seed=seed),
-        validation=Split(rest.images[for_validation], rest.labels[for_validation]),
-        test=Split(whole.images[for_test], whole.labels[for_test]),
+        validation=Split(remaining.images[in_validation], remaining.labels[in_validation]),
+        test=Split(full.images[in_test], full.labels[in_test]),
     )

@@ -8,14 +8,14 @@ from rar_tf.datasets.splits import Examples, Split
 def hold_out(
     labels: np.ndarray, fraction: float, *, seed: int, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draws about `fraction` of each class, at least one example and never all of them.
+    """Draw about `fraction` of each class, at least one example and never all of them.
 
     Args:
       labels: [N] integers.
       fraction: share of each class, in (0, 1).
-      seed: non-negative; the draw is a function of (labels, fraction, seed, groups).
-      groups: [N] integers; examples of one class and group stay together (frames of one
-        track, say). By default every example is its own group.
+      seed: seed of the draw, >= 0, a function of (labels, fraction, seed, groups).
+      groups: [N] integers; examples of one class and group stay together (such as frames
+        of one track). By default every example is its own group.
 
     Returns:
       bool [N], True where drawn.
@@ -33,16 +33,16 @@ def hold_out(
                 f"from. Received: class {label} with {len(members)}"
             )
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
-        # A generator per class: adding a class leaves the draws of the others alone.
+        # One generator a class: adding a class does not change the draws of the others.
         chosen = np.random.default_rng((seed, int(label))).permutation(members)[:count]
         drawn |= (labels == label) & np.isin(groups, chosen)
     return drawn
 
 
-def mixed(examples: Examples | None, seed: int) -> Examples | None:
+def shuffle_if_sorted(examples: Examples | None, seed: int) -> Examples | None:
     """Examples in a seeded order if they are sorted by class; unchanged otherwise.
 
-    Whoever takes the first few images of a split means a sample of it, not its first classes.
+    The first images of a split are then a sample of it, not its first classes.
     """
     if not isinstance(examples, Split):
         return examples

@@ -9,18 +9,18 @@ import numpy as np
 import tensorflow as tf
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-# What a few bytes can expand to has no bounds otherwise.
-MOST_PIXELS = 2**27
+# A limit, because a few bytes can expand to any size.
+MAX_PIXELS = 2**27
 # A binary PPM: "P6", width, height, largest value, separated by white space and comments.
 _GAP = rb"(?:\s+|#[^\n]*\n)+"
 _PPM = re.compile(rb"P6" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)\s")
 
 
 def decode_ppm(content: bytes, origin: str) -> np.ndarray:
-    """Decodes a binary 8-bit PPM.
+    """Decode a binary 8-bit PPM.
 
     Args:
-      content: the file.
+      content: content of the file.
       origin: name of the file in errors.
 
     Returns:
@@ -46,10 +46,10 @@ def decode_ppm(content: bytes, origin: str) -> np.ndarray:
 
 
 def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
-    """Decodes a JPEG or PNG to uint8 [H, W, channels].
+    """Decode a JPEG or PNG to uint8 [H, W, channels].
 
     Raises:
-      ValueError: if the content is neither, truncated, corrupted, or of over `MOST_PIXELS`.
+      ValueError: if the content is neither, truncated, corrupted, or larger than `MAX_PIXELS`.
     """
     cause: Exception | None = None
     try:
@@ -59,10 +59,10 @@ def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
                 reason = "another kind of file"
             elif not _is_small(size := _declared_size(encoded, content.startswith(PNG))):
                 sides = "x".join(map(str, size.numpy()))
-                reason = f"of {sides} pixels, expected 1 .. {MOST_PIXELS}"
+                reason = f"of {sides} pixels, expected 1 .. {MAX_PIXELS}"
             else:
                 return tf.io.decode_image(encoded, channels, expand_animations=False).numpy()
-    # TensorFlow quotes the bytes that it refuses, and fails at that where they are no text.
+    # TensorFlow's message quotes the bytes, which fails if they are not text.
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         cause, reason = error, "truncated or corrupted"
     raise ValueError(
@@ -71,35 +71,35 @@ def decode(content: bytes, origin: str, channels: int = 3) -> np.ndarray:
     ) from cause
 
 
-def decode_tensor(content: tf.Tensor, channels: int, name: str, *which: Any) -> tf.Tensor:
+def decode_tensor(content: tf.Tensor, channels: int, name: str, *details: Any) -> tf.Tensor:
     """`decode` of a string in a graph: uint8 [H, W, channels].
 
     Args:
       content: scalar string, PNG or JPEG.
       channels: 1 or 3.
       name: name of the string in errors.
-      *which: what else to say of it there, text or tensors.
+      *details: further text or tensors for errors.
 
     Raises:
       tf.errors.InvalidArgumentError: as `decode`.
     """
     is_png, is_jpeg = (tf.strings.substr(content, 0, len(m)) == m for m in (PNG, JPEG))
-    # The decoder would take GIF and BMP too, and call what it refuses by other names.
+    # The decoder accepts GIF and BMP too, and its errors do not name the formats.
     text = f"{name} must be encoded PNG or JPEG. Received:"
-    with _asserted(is_png | is_jpeg, text, *which):
+    with _assert(is_png | is_jpeg, text, *details):
         size = _declared_size(content, is_png)
-    text = f"{name} must have 1 .. {MOST_PIXELS} pixels. Received: size"
-    with _asserted(_is_small(size), text, size, *which):
+    text = f"{name} must have 1 .. {MAX_PIXELS} pixels. Received: size"
+    with _assert(_is_small(size), text, size, *details):
         return tf.io.decode_image(content, channels, expand_animations=False)
 
 
-def _asserted(condition: tf.Tensor, *message: Any) -> Any:
+def _assert(condition: tf.Tensor, *message: Any) -> Any:
     assertion = tf.debugging.Assert(condition, list(message))
     return tf.control_dependencies([] if assertion is None else [assertion])
 
 
 def _declared_size(content: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
-    """Height and width, in either order, by the header of a PNG or JPEG."""
+    """Height and width, in either order, from the header of a PNG or JPEG."""
 
     def of_png() -> tf.Tensor:
         header = tf.strings.substr(content, 16, 8)
@@ -112,11 +112,11 @@ def _declared_size(content: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
 
 
 def _is_small(size: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= MOST_PIXELS)
+    return tf.reduce_all(size > 0) & (tf.reduce_prod(size) <= MAX_PIXELS)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scales a uint8 image [H, W, C], aspect not kept, to `size` (height, width).
+    """Scale a uint8 image [H, W, C], aspect not kept, to `size` (height, width).
 
     Bilinear with antialiasing, rounded to the nearest level; an image that has the size
     already is returned unchanged.
@@ -131,12 +131,12 @@ def read_image(path: str | os.PathLike, image_shape: tuple[int, int, int]) -> np
     """A PNG or JPEG file as uint8 [H, W, C] of a model's or a data set's shape.
 
     Args:
-      path: the file.
+      path: path of the file.
       image_shape: (H, W, C) to scale to, C 1 or 3.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is no complete image, or C is another.
+      ValueError: if it is not a complete image, or C is neither 1 nor 3.
     """
     file = pathlib.Path(path).expanduser()
     if not file.is_file():
@@ -148,5 +148,5 @@ def read_image(path: str | os.PathLike, image_shape: tuple[int, int, int]) -> np
 
 
 def to_uint8(pixels: tf.Tensor) -> tf.Tensor:
-    """Rounds float pixels in 0 .. 255 to uint8, clipping what lies outside."""
+    """Round float pixels in 0 .. 255 to uint8, clipping values outside."""
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)

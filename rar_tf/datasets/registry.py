@@ -17,11 +17,11 @@ from rar_tf.datasets import (
     oxford_flowers17,
     restricted_imagenet,
 )
-from rar_tf.datasets.partition import mixed
+from rar_tf.datasets.partition import shuffle_if_sorted
 from rar_tf.datasets.splits import ImageData
 from rar_tf.naming import call_custom, check_name, find, is_custom, parameters
 
-# Name -> side length of data sets whose images have one size of their own.
+# Name -> side length, for data sets of images of one fixed size.
 _FIXED_SIZE = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32}
 _SCALED = {
     "gtsrb": gtsrb.load_gtsrb,
@@ -33,7 +33,7 @@ CUSTOM = ("folder:PATH", "npz:PATH", "tfds:NAME", "MODULE:FUNCTION")
 
 
 def names() -> tuple[str, ...]:
-    """Names of the data sets that `load` knows beside `folder:`, `npz:` and `tfds:`."""
+    """Names of the data sets that `load` accepts beside `folder:`, `npz:` and `tfds:`."""
     return (*_FIXED_SIZE, *_SCALED)
 
 
@@ -45,23 +45,23 @@ def load(
     image_size: int | Sequence[int] | None = None,
     seed: int = 0,
 ) -> ImageData:
-    """Loads a data set; its `source` and the log say where the images came from.
+    """Load a data set; its `source` and the log name the source of the images.
 
     Args:
       name: one of `names()`, or "folder:PATH", "npz:PATH" or "tfds:NAME" for custom data; or
-        "module:function", a function that returns an `ImageData`. It is given those of the
-        arguments below that it takes.
+        "module:function", a function that returns an `ImageData`. It gets those of the
+        arguments below that it accepts.
       data_dir: folder of prepared TFDS data; None for the default.
-      manual_dir: folder of the data set's own files, placed by hand. When given, no other
-        source is looked at.
+      manual_dir: folder of the data set's own files, placed by hand. If given, no other source is
+        read.
       image_size: (height, width) in pixels to scale to, or the side of a square; None for the
-        data set's own.
+        data set's size.
       seed: seed of splits and warps that the data set draws.
 
     Raises:
-      ValueError: if the name is unknown, the size impossible, or files hold something else
-        than expected.
-      FileNotFoundError: if no source works, naming the options; if `manual_dir` is no folder.
+      ValueError: an unknown name, an invalid size, or files of unexpected content.
+      FileNotFoundError: if no source is available, with the options; if `manual_dir` is not a
+        folder.
     """
     sides = image_sides(image_size)
     if seed < 0:
@@ -72,17 +72,22 @@ def load(
             raise FileNotFoundError(f"manual_dir must be a folder. Received: {manual_dir}")
     data = _load(name, data_dir, manual_dir, sides, seed)
     data = dataclasses.replace(
-        data, validation=mixed(data.validation, seed), test=mixed(data.test, seed)
+        data,
+        validation=shuffle_if_sorted(data.validation, seed),
+        test=shuffle_if_sorted(data.test, seed),
     )
     logging.info("%s: %s", name, data.source)
     return data
 
 
 def image_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """(height, width) of a size given as such, or as the side of a square; None for None.
+    """Height and width of an image size.
+
+    Args:
+      image_size: (height, width), or the side of a square; None for no size.
 
     Raises:
-      ValueError: it is neither, or < 1.
+      ValueError: neither of these, or a side < 1.
     """
     if image_size is None:
         return None
@@ -101,14 +106,14 @@ def _load(
     image_size: tuple[int, int] | None,
     seed: int,
 ) -> ImageData:
-    kind, _, rest = name.partition(":")
-    if kind == "folder" and rest:
-        return custom_data.load_folder(rest, image_size=image_size, seed=seed)
-    if kind == "npz" and rest:
-        return custom_data.load_npz(rest, image_size=image_size, seed=seed)
+    kind, _, location = name.partition(":")
+    if kind == "folder" and location:
+        return custom_data.load_folder(location, image_size=image_size, seed=seed)
+    if kind == "npz" and location:
+        return custom_data.load_npz(location, image_size=image_size, seed=seed)
     folders = {"data_dir": data_dir, "manual_dir": manual_dir}
-    if kind == "tfds" and rest:
-        return custom_data.load_tfds(rest, **folders, image_size=image_size, seed=seed)
+    if kind == "tfds" and location:
+        return custom_data.load_tfds(location, **folders, image_size=image_size, seed=seed)
     if is_custom(name):
         return _load_custom(name, **folders, image_size=image_size, seed=seed)
     if name in _SCALED:
@@ -133,14 +138,14 @@ def _load_custom(name: str, **settings: Any) -> ImageData:
     function = find(
         "dataset", name, {}, prefixes=(*names(), *(kind.partition(":")[0] for kind in CUSTOM))
     )
-    taken = parameters(function)
+    accepted = parameters(function)
     for setting, value in settings.items():
-        if setting not in taken and value is not None and setting != "seed":
+        if setting not in accepted and value is not None and setting != "seed":
             raise ValueError(
                 f"dataset={name} must take {setting} for it to be given. "
                 f"Received: {setting}={value}"
             )
-    given = {setting: value for setting, value in settings.items() if setting in taken}
+    arguments = {setting: value for setting, value in settings.items() if setting in accepted}
     return dataclasses.replace(
-        call_custom("dataset", name, function, ImageData, **given), name=name
+        call_custom("dataset", name, function, ImageData, **arguments), name=name
     )

@@ -1,4 +1,4 @@
-"""Restricted ImageNet: nine groups of ImageNet classes, decoded as they are read.
+"""Restricted ImageNet: nine groups of ImageNet classes, decoded when read.
 
 The groups are those of the robustness library (Engstrom et al., 2019), as used in [FAR].
 """
@@ -35,7 +35,7 @@ _MARGIN = 256 / 224
 
 
 def restricted_labels(labels: np.ndarray) -> np.ndarray:
-    """ImageNet labels 0 .. 999 -> position in `GROUPS`, or -1 outside all groups; int32."""
+    """Positions in `GROUPS` of ImageNet labels 0 .. 999, -1 outside all groups; int32."""
     table = np.full(1000, -1, np.int32)
     for group, (first, last) in enumerate(GROUPS.values()):
         table[first : last + 1] = group
@@ -47,7 +47,7 @@ class RestrictedImagenet(tfds.core.GeneratorBasedBuilder):
 
     Args:
       source: builder of ImageNet, prepared; None for TFDS's `imagenet2012` in `data_dir`.
-      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+      **kwargs: keyword arguments of `tfds.core.GeneratorBasedBuilder`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -91,11 +91,11 @@ class RestrictedImagenet(tfds.core.GeneratorBasedBuilder):
 
 @dataclasses.dataclass(frozen=True)
 class EncodedSplit:
-    """Examples that stay encoded until they are read.
+    """Examples stored as encoded images, decoded when read.
 
     Args:
       examples: encoded examples by index: {"image": JPEG bytes, "label": integer}.
-      indices: [N] which of the examples belong to this split.
+      indices: [N], indices of the examples of this split.
       image_size: side length S of the images read.
     """
 
@@ -107,7 +107,7 @@ class EncodedSplit:
         return len(self.indices)
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (images uint8 [n, S, S, 3], labels int32 [n]) of `indices` [n]."""
+        """Examples `indices` [n] as (images uint8 [n, S, S, 3], labels int32 [n])."""
         chosen = [self.examples[int(row)] for row in self.indices[indices]]
         images = _decode([example["image"] for example in chosen], self.image_size)
         return images.numpy(), np.array([example["label"] for example in chosen], np.int32)
@@ -133,7 +133,7 @@ def load_restricted_imagenet(
       seed: seed of the validation images.
 
     Raises:
-      ValueError: if `image_size` is no square's.
+      ValueError: if `image_size` is not a square's.
       FileNotFoundError: if ImageNet is neither prepared nor in `manual_dir`.
     """
     height, width = image_size or (IMAGE_SIZE, IMAGE_SIZE)

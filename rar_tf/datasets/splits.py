@@ -12,7 +12,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (images uint8 [n, H, W, C], labels int32 [n]) of `indices` [n]."""
+        """Examples `indices` [n] as (images uint8 [n, H, W, C], labels int32 [n])."""
         ...
 
 
@@ -25,7 +25,7 @@ class Split:
       labels: [N] int32.
 
     Raises:
-      ValueError: if a shape or dtype is another, or the two lengths differ.
+      ValueError: another shape or dtype, or different lengths.
     """
 
     images: np.ndarray
@@ -47,11 +47,11 @@ class Split:
         return len(self.labels)
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (images uint8 [n, H, W, C], labels int32 [n]) of `indices` [n]."""
+        """Examples `indices` [n] as (images uint8 [n, H, W, C], labels int32 [n])."""
         return self.images[indices], self.labels[indices]
 
     def part(self, start: int | None, stop: int | None) -> "Split":
-        """Returns the examples `start:stop` as a view."""
+        """Examples `start:stop`, as a view."""
         return Split(self.images[start:stop], self.labels[start:stop])
 
 
@@ -64,10 +64,10 @@ class ImageData:
       num_classes: number of classes; labels are 0 .. num_classes - 1.
       image_shape: (H, W, C).
       class_names: one name per class.
-      source: a sentence that says where the images were read from.
-      train: examples to learn from, or None where the source has none.
-      validation: examples to choose by, none of them in `train`.
-      test: examples to report on.
+      source: a sentence on the source of the images.
+      train: training examples, or None where the source has none.
+      validation: examples for validation, none of them in `train`.
+      test: examples for testing.
       missing: files to add to the source for the splits that are None.
     """
 
@@ -82,11 +82,11 @@ class ImageData:
     missing: str = ""
 
     def require(self, split: str) -> Examples:
-        """Returns the split named "train", "validation" or "test".
+        """Split named "train", "validation" or "test".
 
         Raises:
           ValueError: if there is no such name.
-          FileNotFoundError: if this source has no such split; says what is missing.
+          FileNotFoundError: if the source has no such split, with the missing files.
         """
         if split not in ("train", "validation", "test"):
             raise ValueError(

@@ -15,10 +15,10 @@ _PROBE_SECONDS = 5
 def prepare(
     builder: tfds.core.DatasetBuilder, *, manual_dir: str | os.PathLike | None = None
 ) -> None:
-    """Downloads and prepares a TFDS data set unless that is done already.
+    """Download and prepare a TFDS data set unless it is prepared already.
 
     TFDS retries an unreachable server ten times with growing pauses, over three minutes;
-    one request beforehand tells the same in seconds.
+    one request beforehand detects it in seconds.
 
     Args:
       builder: builder of the data set.
@@ -57,11 +57,12 @@ def probe(url: str) -> None:
 
 
 def read_in_file_order(builder: tfds.core.DatasetBuilder, split: str) -> dict[str, np.ndarray]:
-    """All examples of a prepared split whose builder numbers them 0, 1, 2, ...
+    """All examples of a prepared split in the order of the original files.
 
-    TFDS stores examples sorted by a hash of (split name, key). Sorting the numbers the same
-    way gives the number of each stored example, so the order of the original files, and
-    with it "the last 5,000 training images", is the same from every source.
+    The builder must number the examples 0, 1, 2, ... TFDS stores them sorted by a hash of (split
+    name, key). Sorting the numbers in the same way gives the number of each stored example, so
+    that the original order, and with it "the last 5,000 training images", is the same from every
+    source.
 
     Returns:
       One array [N, ...] per feature, in the order of the original files.
@@ -73,6 +74,6 @@ def read_in_file_order(builder: tfds.core.DatasetBuilder, split: str) -> dict[st
     )
     hasher = hashing.Hasher(split)
     count = builder.info.splits[split].num_examples
-    number = np.array(sorted(range(count), key=hasher.hash_key))
-    position = np.argsort(number)
+    numbers = np.array(sorted(range(count), key=hasher.hash_key))
+    position = np.argsort(numbers)
     return {feature: values.numpy()[position] for feature, values in stored.items()}

@@ -9,9 +9,9 @@ from rar_tf.models.activations import (
 )
 from rar_tf.models.adapt import adapt_to_dataset
 from rar_tf.models.affine_start import AffineStart, with_affine_start
-from rar_tf.models.borrowed_derivatives import nonlinear_layers, with_borrowed_derivatives
 from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
+from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
 from rar_tf.models.loading import load_classifier
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
@@ -44,6 +44,6 @@ __all__ = [
     "softplus_twin",
     "to_logits",
     "with_affine_start",
-    "with_borrowed_derivatives",
+    "with_derivatives_of_second_half",
     "with_softplus_second_derivative",
 ]

@@ -6,33 +6,33 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from rar_tf.models.rewrite import elementwise, kind, rewritten
+from rar_tf.models.rewrite import elementwise, kind, replace_operations
 
 
-class _Kinks(NamedTuple):
-    """A ReLU: slope `negative_slope` below 0, then 1, then 0 above `max_value`."""
+class _ReluForm(NamedTuple):
+    """Form of a ReLU: slope `negative_slope` below 0, then 1, then 0 above `max_value`."""
 
     negative_slope: float = 0.0
     max_value: float | None = None
 
 
-_FUNCTIONS = (
-    (keras.activations.relu, _Kinks()),
-    (keras.ops.relu, _Kinks()),
-    (tf.nn.relu, _Kinks()),
-    (keras.activations.leaky_relu, _Kinks(0.2)),
-    (keras.ops.leaky_relu, _Kinks(0.2)),
-    (tf.nn.leaky_relu, _Kinks(0.2)),
-    (keras.activations.relu6, _Kinks(0.0, 6.0)),
-    (keras.ops.relu6, _Kinks(0.0, 6.0)),
-    (tf.nn.relu6, _Kinks(0.0, 6.0)),
+_RELU_FUNCTIONS = (
+    (keras.activations.relu, _ReluForm()),
+    (keras.ops.relu, _ReluForm()),
+    (tf.nn.relu, _ReluForm()),
+    (keras.activations.leaky_relu, _ReluForm(0.2)),
+    (keras.ops.leaky_relu, _ReluForm(0.2)),
+    (tf.nn.leaky_relu, _ReluForm(0.2)),
+    (keras.activations.relu6, _ReluForm(0.0, 6.0)),
+    (keras.ops.relu6, _ReluForm(0.0, 6.0)),
+    (tf.nn.relu6, _ReluForm(0.0, 6.0)),
 )
 
 
 def softplus(x: tf.Tensor, beta: float = 1.0, negative_slope: float = 0.0) -> tf.Tensor:
-    """`a x + (1 - a) log(1 + exp(beta x)) / beta`, smooth (leaky) ReLU of slope a below 0.
+    """Smooth (leaky) ReLU of slope a below 0: `a x + (1 - a) log(1 + exp(beta x)) / beta`.
 
-    With beta = 1 the activation of the original's evaluation twin.
+    With beta = 1 it is the activation of the network that the original's evaluation ascends.
     """
     return negative_slope * x + (1 - negative_slope) / beta * tf.math.softplus(beta * x)
 
@@ -44,8 +44,8 @@ def relu_with_softplus_second_derivative(
 
     The value and the first derivative are ReLU's exactly; the derivative of the first
     derivative is `(1 - a) beta sigmoid(beta x) (1 - sigmoid(beta x))`, a the slope below 0.
-    Inside a `tf.function` take the inner derivative there too: TensorFlow raises TypeError for
-    two derivatives from outside.
+    Where the value is computed inside a `tf.function`, the first derivative must be taken inside
+    it too: TensorFlow raises TypeError for two derivatives from outside.
     """
 
     @tf.custom_gradient
@@ -55,14 +55,14 @@ def relu_with_softplus_second_derivative(
 
     @tf.custom_gradient
     def slope(upstream: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        def again(upper: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def second_derivative(upper: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             gate = tf.sigmoid(beta * x)
             curvature = (1 - negative_slope) * beta * gate * (1 - gate)
-            return first(upper, x), upper * upstream * curvature
+            return first_derivative(upper, x), upper * upstream * curvature
 
-        return first(upstream, x), again
+        return first_derivative(upstream, x), second_derivative
 
-    def first(upstream: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def first_derivative(upstream: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         if negative_slope:
             return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=x, alpha=negative_slope)
         return tf.raw_ops.ReluGrad(gradients=upstream, features=x)
@@ -73,81 +73,81 @@ def relu_with_softplus_second_derivative(
 def softplus_twin(model: keras.Model, beta: float = 1.0) -> keras.Model:
     """The model with `softplus` in place of every ReLU, on the same variables.
 
-    With beta = 1 what the original's evaluation attack ascends. What is replaced, the
-    arguments and the errors are those of `with_softplus_second_derivative`.
+    With beta = 1 it is the network that the original's evaluation attack ascends. Replaced
+    functions, arguments and errors are those of `with_softplus_second_derivative`.
     """
-    return _smoothed(model, softplus, beta)
+    return _replace_relus(model, softplus, beta)
 
 
 def with_softplus_second_derivative(model: keras.Model, beta: float = 1.0) -> keras.Model:
     """The model with `relu_with_softplus_second_derivative`, on the same variables  [FAR].
 
-    Outputs and first derivatives stay the model's own. Replaced are ReLU, LeakyReLU and
+    Outputs and first derivatives are those of the model. Replaced are ReLU, LeakyReLU and
     ReLU6 as layers, as operations of `keras.ops`, and as attributes of layers (such as
     `activation`), at any depth of Functional and Sequential models and of custom
     layers and models. A function that a custom `call` applies directly is not found:
-    `count_relus` tells what is found.
+    `count_relus` counts the ReLUs that are.
 
-    The twin is for calling, with `training=False` as attacks do; a change of the model's
-    weights is a change of the twin's. It is not for saving.
+    The result is for calling, with `training=False` as attacks do, not for saving; a change of
+    the model's weights changes its weights.
 
     Args:
       model: a built Keras model.
       beta: sharpness of the softplus, > 0; it is ReLU in the limit of infinity.
 
     Returns:
-      The twin; the model itself if no ReLU is found.
+      A model on the same variables; the model itself if it has no ReLU.
 
     Raises:
       ValueError: beta <= 0, a model that is not built, or a ReLU with a threshold.
     """
-    return _smoothed(model, relu_with_softplus_second_derivative, beta)
+    return _replace_relus(model, relu_with_softplus_second_derivative, beta)
 
 
 def count_relus(model: keras.Model) -> int:
-    """Number of ReLUs that the twins replace; a shared layer counts once.
+    """Number of ReLUs that `softplus_twin` replaces; a shared layer counts once.
 
     Raises:
       ValueError: a model that is not built, or a ReLU with a threshold.
     """
-    found = []
+    relus = []
 
     def count(value: Any) -> Any:
-        if _kinks(value) is not None:
-            found.append(value)
+        if _relu_form(value) is not None:
+            relus.append(value)
         return value
 
-    rewritten(model, count)
-    return len(found)
+    replace_operations(model, count)
+    return len(relus)
 
 
-def _smoothed(
+def _replace_relus(
     model: keras.Model, smooth: Callable[[tf.Tensor, float, float], tf.Tensor], beta: float
 ) -> keras.Model:
     if not beta > 0:
         raise ValueError(f"beta must be > 0. Received: beta={beta}")
 
     def replace(value: Any) -> Any:
-        kinks = _kinks(value)
-        if kinks is None:
+        form = _relu_form(value)
+        if form is None:
             return value
 
         def activation(x: tf.Tensor) -> tf.Tensor:
-            y = smooth(x, beta, kinks.negative_slope)
-            if kinks.max_value is None:
+            y = smooth(x, beta, form.negative_slope)
+            if form.max_value is None:
                 return y
-            return y - smooth(x - kinks.max_value, beta, 0.0)
+            return y - smooth(x - form.max_value, beta, 0.0)
 
         return elementwise(value, activation) if kind(value) else activation
 
-    return rewritten(model, replace)
+    return replace_operations(model, replace)
 
 
-def _kinks(value: Any) -> _Kinks | None:
-    """Kinks of a function, layer or operation that is a ReLU; None for anything else."""
+def _relu_form(value: Any) -> _ReluForm | None:
+    """Form of a function, layer or operation that is a ReLU; None for anything else."""
     name = kind(value)
     if name is None:
-        return next((kinks for function, kinks in _FUNCTIONS if value is function), None)
+        return next((form for function, form in _RELU_FUNCTIONS if value is function), None)
     if name not in ("relu", "leakyrelu", "relu6"):
         return None
     if getattr(value, "threshold", 0.0):
@@ -156,4 +156,4 @@ def _kinks(value: Any) -> _Kinks | None:
             f"Received: {value.name!r} with threshold={value.threshold}"
         )
     max_value = 6.0 if name == "relu6" else getattr(value, "max_value", None)
-    return _Kinks(getattr(value, "negative_slope", 0.0), max_value)
+    return _ReluForm(getattr(value, "negative_slope", 0.0), max_value)

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from rar_tf.models.to_logits import to_logits
 
-# A Rescaling layer of a smaller scale, such as 1 / 255, wants pixels in [0, 255].
-_LEAST_SCALE = 1 / 50
+# A Rescaling layer of a smaller scale, such as 1 / 255, is for pixels in [0, 255].
+_MIN_SCALE = 1 / 50
 
 
 def adapt_to_dataset(
@@ -20,7 +20,7 @@ def adapt_to_dataset(
     outputs: str = "auto",
     sample: tf.Tensor | None = None,
 ) -> tuple[keras.Model, str]:
-    """The classifier's logits, as `to_logits`, if it fits the data set.
+    """The classifier's logits after checking that it fits the data set; see `to_logits`.
 
     Args:
       classifier: a Keras classifier.
@@ -29,20 +29,20 @@ def adapt_to_dataset(
       name: name of the data set in errors.
       exact: whether the classifier may not have more classes than `num_classes`.
       outputs: kind of the classifier's outputs, one of `OUTPUTS`.
-      sample: images [B, H, W, C] to try it on; by default 8 of noise.
+      sample: images [B, H, W, C] to call it with; by default 8 of noise.
 
     Returns:
-      (classifier, how), see `to_logits`.
+      (classifier, conversion), see `to_logits`.
 
     Raises:
-      ValueError: images of another shape or range, another number of classes, outputs that
-        are not finite, or what `to_logits` refuses.
+      ValueError: another shape or range of images, another number of classes, outputs that
+        are not finite, or an error of `to_logits`.
     """
     _check_input(classifier, image_shape, name)
     if sample is None:
         sample = tf.random.stateless_uniform((8, *image_shape), seed=(0, 0))
     classifier(sample, training=False)
-    logits_model, how = to_logits(classifier, outputs, sample=sample)
+    logits_model, conversion = to_logits(classifier, outputs, sample=sample)
     logits = logits_model(sample, training=False)
     classes = logits.shape[-1]
     if classes != num_classes if exact else classes < num_classes:
@@ -54,7 +54,7 @@ def adapt_to_dataset(
         raise ValueError(
             f"model must give finite logits of images of {name}. Received: NaN or infinity"
         )
-    return logits_model, how
+    return logits_model, conversion
 
 
 def _check_input(classifier: keras.Model, image_shape: tuple[int, int, int], name: str) -> None:
@@ -62,7 +62,7 @@ def _check_input(classifier: keras.Model, image_shape: tuple[int, int, int], nam
     fits = shape is None or (
         isinstance(shape, tuple)
         and len(shape) == 4
-        and all(size in (None, want) for size, want in zip(shape[1:], image_shape, strict=True))
+        and all(size in (None, side) for size, side in zip(shape[1:], image_shape, strict=True))
     )
     if not fits:
         raise ValueError(
@@ -70,7 +70,7 @@ def _check_input(classifier: keras.Model, image_shape: tuple[int, int, int], nam
             f"Received: a model of input shape {shape}"
         )
     scale = _first_scale(classifier)
-    if scale is not None and scale < _LEAST_SCALE:
+    if scale is not None and scale < _MIN_SCALE:
         raise ValueError(
             "model must take pixels in [0, 1]. Received: a model that begins with Rescaling("
             f"{scale:.4g}), for pixels in [0, 255]; put keras.layers.Rescaling(255.0) before it"

@@ -8,9 +8,9 @@ from rar_tf.models.rewrite import functional_view, with_attributes
 
 
 class AffineStart(NamedTuple):
-    """A network in two parts on its variables, `network(x) = rest(affine(x))`.
+    """A network in two parts on the same variables, `network(x) = rest(affine(x))`.
 
-    `affine` takes points of a line to points of a line, `A(b + t (x - b)) = A b + t (A x - A b)`,
+    `affine` maps a line to a line, `A(b + t (x - b)) = A b + t (A x - A b)`,
     and its derivative is the same at all of them: attributions along a line compute it and its
     transpose once an image instead of once a node.
     """
@@ -20,10 +20,10 @@ class AffineStart(NamedTuple):
 
 
 def with_affine_start(model: keras.Model) -> keras.Model:
-    """A twin of a model that has `affine_start`, an `AffineStart` if its first layer is affine.
+    """The model with an attribute `affine_start`: an `AffineStart`, or None.
 
-    That is a convolution or dense layer without activation, the only one that sees the image, as
-    the first of a `for_double_backprop` is. Otherwise `affine_start` is None.
+    It is None unless the only layer whose input is the image is a convolution or dense layer
+    without activation, as the first layer of a `for_double_backprop` is.
 
     Args:
       model: a built classifier.

@@ -10,32 +10,39 @@ import tensorflow as tf
 from rar_tf.models.rewrite import functional_view, with_attributes
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+# Layers whose activation may be applied after the pooling.
+_WITH_ACTIVATION = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
 
 
 def for_double_backprop(
     model: keras.Model, precision: str = "float32", *, keep: Collection[str] = ()
 ) -> keras.Model:
-    """The model's function on the model's variables, cheaper to differentiate twice.
+    """The same function on the same variables, cheaper to differentiate twice  [DL92].
 
     A monotone activation commutes with max pooling, `max_i relu(h_i) = relu(max_i h_i)`: after
-    the pooling it works on a quarter of the values. And the pooling's second derivative is
-    taken with two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Values and
-    first derivatives are those of the model, second ones too where they are continuous: where
-    several inputs of a window tie, which of them a derivative goes to may differ. To smooth
-    ReLUs, make the `softplus_twin` of this one: softplus is monotone as well. A
-    `with_softplus_second_derivative` of this one has the curvature of the largest input of each
-    window, as softplus itself has; this of a `with_softplus_second_derivative`, as in [FAR],
-    has that of the first input where ReLU made a window zero.
+    the pooling it has a quarter of the values. The second derivative of the pooling is computed
+    by two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Values and first
+    derivatives are those of the model; so are second derivatives where they are continuous.
+    Where several inputs of a window are equal, derivatives may go to another one of them.
+
+    ReLUs can be smoothed afterwards by `softplus_twin`, as softplus is monotone too.
+    `with_softplus_second_derivative` after this function has the curvature of the largest input
+    of each window, as softplus has; before this function, as in [FAR], it has that of the first
+    input of a window that ReLU made zero.
 
     Args:
-      model: a built classifier; what is neither Functional nor Sequential stays as it is.
+      model: a built classifier; returned unchanged if neither Functional nor Sequential.
       precision: "float32", or "mixed_bfloat16": every layer but the last computes in bfloat16,
-        which halves the bytes and, on processors with bfloat16 units, most of the time.
-      keep: names of layers whose activations are to be those of the model.
+        which halves the memory and, on processors with bfloat16 units, most of the time.
+      keep: names of layers whose outputs must be those of the model.
 
     Returns:
       A model for calling and differentiating, not for saving. A layer whose activation moved
-      to the pooling behind it goes by another name, so that nobody takes it for the original.
+      to the pooling behind it has another name.
 
     Raises:
       ValueError: an unknown precision, or "mixed_bfloat16" of a model that cannot be rewritten.
@@ -52,20 +59,20 @@ def for_double_backprop(
             )
         return model
     graph = functional_view(model)
-    moved = _movable(graph, keep)
+    layers_by_pooling = _layers_before_pooling(graph, keep)
     last = graph.outputs[0]._keras_history.operation
 
     def clone(operation: keras.Operation) -> keras.Operation:
         attributes: dict[str, Any] = {}
         if precision != "float32" and operation is not last:
             attributes["_dtype_policy"] = keras.DTypePolicy(precision)
-        if operation in moved.values():
+        if operation in layers_by_pooling.values():
             attributes |= {
                 "activation": keras.activations.linear,
                 "name": f"{operation.name}_before_activation",
             }
         if _is_halving(operation):
-            source = moved.get(operation)
+            source = layers_by_pooling.get(operation)
             return MaxPoolThenActivate(
                 keras.activations.linear if source is None else source.activation,
                 name=operation.name,
@@ -73,7 +80,7 @@ def for_double_backprop(
             )
         if not isinstance(operation, keras.Layer):
             return operation
-        # A twin even where nothing differs: a layer in two graphs has two outputs.
+        # A copy even without changes: a layer in two graphs has two outputs.
         return with_attributes(operation, **attributes)
 
     return keras.models.clone_model(graph, clone_function=clone)
@@ -86,7 +93,7 @@ class MaxPoolThenActivate(keras.layers.Layer):
         """
         Args:
           activation: activation of the pooled values.
-          **options: of `keras.layers.Layer`.
+          **options: keyword arguments of `keras.layers.Layer`.
         """
         super().__init__(**options)
         self.activation = activation
@@ -113,18 +120,18 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
 
         @tf.custom_gradient
         def unpool(upstream: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-            def again(upper: tf.Tensor) -> tf.Tensor:
+            def second_derivative(upper: tf.Tensor) -> tf.Tensor:
                 ones = tf.ones_like(pooled)
                 winners = tf.raw_ops.MaxPoolGrad(
                     orig_input=h, orig_output=pooled, grad=ones, **_WINDOW
                 )
-                # Of each window one value is not zero: four times the mean is that value.
+                # One value of each window is not zero: four times the mean is that value.
                 return 4 * tf.nn.avg_pool2d(upper * winners, 2, 2, "VALID")
 
             grad = tf.raw_ops.MaxPoolGrad(
                 orig_input=h, orig_output=pooled, grad=upstream, **_WINDOW
             )
-            return grad, again
+            return grad, second_derivative
 
         return pooled, unpool
 
@@ -143,30 +150,25 @@ def _is_halving(operation: keras.Operation) -> bool:
     )
 
 
-def _movable(graph: keras.Model, keep: Collection[str]) -> dict[keras.Operation, keras.Operation]:
-    """Layers whose ReLU may move behind a pooling: {pooling: layer}."""
-    # The graph's own nodes: a layer knows those of every other graph that it stands in as well.
+def _layers_before_pooling(
+    graph: keras.Model, keep: Collection[str]
+) -> dict[keras.Operation, keras.Operation]:
+    """Layers whose ReLU may be applied after a pooling: {pooling: layer}."""
+    # Nodes of this graph only: a layer also knows its nodes in other graphs.
     nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
     uses = collections.Counter(node.operation for node in nodes)
     consumers = collections.Counter(
         parent.operation for node in nodes for parent in node.parent_nodes
     )
     outputs = {tensor._keras_history.operation for tensor in graph.outputs}
-    found = {}
+    layers = {}
     for node in nodes:
         pooling = node.operation
         if not _is_halving(pooling) or uses[pooling] != 1:
             continue
         layer = node.parent_nodes[0].operation
         monotone = getattr(layer, "activation", None) is keras.activations.relu
-        alone = consumers[layer] == uses[layer] == 1 and layer not in outputs
-        if monotone and alone and layer.name not in keep and type(layer) in _LINEAR_THEN_ACTIVE:
-            found[pooling] = layer
-    return found
-
-
-_LINEAR_THEN_ACTIVE = (
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-)
+        single_use = consumers[layer] == uses[layer] == 1 and layer not in outputs
+        if monotone and single_use and layer.name not in keep and type(layer) in _WITH_ACTIVATION:
+            layers[pooling] = layer
+    return layers

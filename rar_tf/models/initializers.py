@@ -37,7 +37,7 @@ INITIALIZERS = {
 
 
 def reinitialize(model: keras.Model, name: str, seed: int = 0) -> None:
-    """Draws every kernel and bias of a built model anew, in place  [FAR, initializer study].
+    """Redraw every kernel and bias of a built model, in place  [FAR, initializer study].
 
     name: kernels; biases
       PTD:  U(+-1 / sqrt(fan_in)) for both (PyTorch's default)
@@ -48,7 +48,7 @@ def reinitialize(model: keras.Model, name: str, seed: int = 0) -> None:
       GU:   U(+-sqrt(6 / (fan_in + fan_out))); 0         (Glorot uniform)
       GN:   N(0, 2 / (fan_in + fan_out)); 0              (Glorot normal)
 
-    A kernel [..., in, out] has fan_in = (product of the rest) * in, and fan_out likewise;
+    A kernel [..., in, out] has fan_in = (product of the other sizes) * in, and fan_out likewise;
     a bias has the fans of its layer's kernel. Other weights, such as those of
     normalizations, stay. Kernel or bias i depends on (seed, i) and its shape alone.
 
@@ -81,9 +81,9 @@ def reinitialize(model: keras.Model, name: str, seed: int = 0) -> None:
 
 
 def scale_kernels(model: keras.Model, factor: float, first: float | None = None) -> None:
-    """Multiplies every kernel of a built model by a factor > 0, in place; biases stay.
+    """Multiply every kernel of a built model by a factor > 0, in place; biases stay.
 
-    Small initial kernels let training move features rather than reweigh those drawn
+    With small initial kernels, training changes the features rather than their weights
     [Chizat et al. 2019, "lazy training"].
 
     Args:

@@ -9,11 +9,14 @@ from rar_tf.files import refuse_bombs
 
 
 def load_classifier(path: str | pathlib.Path) -> keras.Model:
-    """Reads a `.keras` file; code and pickles in it are refused.
+    """Load a `.keras` file; code and pickles in it are refused.
+
+    Args:
+      path: path of the file.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: it is no `.keras` file, is damaged, or holds code.
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is not a `.keras` file, is damaged, or holds code.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -26,7 +29,7 @@ def load_classifier(path: str | pathlib.Path) -> keras.Model:
         with zipfile.ZipFile(path) as archive:
             refuse_bombs(archive)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its reader of zip, JSON or HDF5 does.
+    except Exception as error:  # Keras passes on any error of zip, JSON and HDF5.
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"model must be a complete .keras file that loads in safe mode. Received: {path}: "

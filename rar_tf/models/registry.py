@@ -20,7 +20,7 @@ def build(
     seed: int = 0,
     weight_decay: float = 0.0,
 ) -> keras.Model:
-    """The named architecture at its initial weights.
+    """Model of an architecture at its initial weights.
 
     Args:
       architecture: a name of `ARCHITECTURES`, or a custom "module:function": from
@@ -31,21 +31,21 @@ def build(
       weight_decay: wd of the L2 loss wd * sum w^2 / 2 on kernels.
 
     Raises:
-      ValueError: an unknown name; a custom function that fails, or whose model does not
-        map such images to so many logits.
+      ValueError: an unknown name; a custom function that fails, or whose model
+        has another input or output shape.
     """
     constructor = find("architecture", architecture, ARCHITECTURES)
     settings = {"num_classes": num_classes, "input_shape": input_shape, "seed": seed}
     if not is_custom(architecture):
         return constructor(**settings, weight_decay=weight_decay)
-    taken = parameters(constructor)
-    missing = [name for name in settings if name not in taken]
+    accepted = parameters(constructor)
+    missing = [name for name in settings if name not in accepted]
     if missing:
         raise ValueError(
             f"architecture={architecture} must take num_classes, input_shape and seed. "
             f"Received: a function without {', '.join(missing)}"
         )
-    if "weight_decay" in taken:
+    if "weight_decay" in accepted:
         settings["weight_decay"] = weight_decay
     elif weight_decay:
         raise ValueError(

@@ -1,8 +1,9 @@
 """The papers' residual networks: small ones without normalization, and ResNet-18."""
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras
 from keras import layers, ops
@@ -10,7 +11,7 @@ from keras import layers, ops
 from rar_tf.models.weight_decay import kernel_l2
 
 NORMALIZATIONS = ("batch_norm", "group_norm")
-# Inputs up to this size get the CIFAR stem, which keeps their resolution.
+# Inputs up to this size have the CIFAR stem, which keeps their resolution.
 _SMALL_IMAGE = 64
 
 
@@ -24,7 +25,7 @@ def gtsrb_resnet(
 ) -> keras.Model:
     """The GTSRB network of [RAR]: two residual units in each of three stages.
 
-    See `flower_resnet`, which differs in having one unit a stage.
+    Otherwise as `flower_resnet`.
     """
     return _leaky_resnet(num_classes, input_shape, 2, weight_decay, seed, name)
 
@@ -40,8 +41,8 @@ def flower_resnet(
     """The Flower network of [RAR]: one residual unit in each of three stages.
 
     Image standardization; conv 3x3x16; stages of 16, 32, 64 channels and strides 1, 2, 2
-    of pre-activation units; leaky ReLU 0.1; global average pool; dense. Only the very
-    first unit's shortcut takes the activated input, as in the original's code; no batch
+    of pre-activation units; leaky ReLU 0.1; global average pool; dense. Only the first
+    unit's shortcut takes the activated input, as in the original's code; no batch
     normalization and no convolution biases. Kernels N(0, 2 / (k^2 out)); the dense
     kernel U(+-sqrt(3 / in)), its bias 0.
 
@@ -103,7 +104,7 @@ def resnet18(
             f"normalization must be one of {NORMALIZATIONS}. Received: {normalization!r}"
         )
     seeds = itertools.count(seed)
-    conv = _conv_maker(weight_decay, seeds)
+    conv = _ConvMaker(weight_decay, seeds)
     image = keras.Input(input_shape, name="image")
     small = max(input_shape[:2]) <= _SMALL_IMAGE
     h = conv(64, 3 if small else 7, 1 if small else 2, "stem_conv")(image)
@@ -117,6 +118,33 @@ def resnet18(
     return _head(image, h, num_classes, weight_decay, next(seeds), name)
 
 
+@dataclasses.dataclass(frozen=True)
+class _ConvMaker:
+    """Maker of convolutions without bias; each takes the next seed.
+
+    Attributes:
+      weight_decay: wd of the L2 loss wd * sum w^2 / 2 on kernels.
+      seeds: seeds of the kernels.
+    """
+
+    weight_decay: float
+    seeds: Iterator[int]
+
+    def __call__(self, channels: int, size: int, stride: int, name: str) -> layers.Layer:
+        return layers.Conv2D(
+            channels,
+            size,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=keras.initializers.VarianceScaling(
+                2.0, "fan_out", "untruncated_normal", seed=next(self.seeds)
+            ),
+            kernel_regularizer=kernel_l2(self.weight_decay),
+            name=name,
+        )
+
+
 def _leaky_resnet(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -127,7 +155,7 @@ def _leaky_resnet(
 ) -> keras.Model:
     _check(num_classes, input_shape, minimum=4, divisor=4)
     seeds = itertools.count(seed)
-    conv = _conv_maker(weight_decay, seeds)
+    conv = _ConvMaker(weight_decay, seeds)
     image = keras.Input(input_shape, name="image")
     h = conv(16, 3, 1, "stem_conv")(_standardized(image))
     for stage, channels in enumerate((16, 32, 64), start=1):
@@ -152,10 +180,10 @@ def _leaky_unit(
     channels: int,
     stride: int,
     activated_shortcut: bool,
-    conv: Callable[..., layers.Layer],
+    conv: _ConvMaker,
     name: str,
 ) -> keras.KerasTensor:
-    """h + conv(a(conv(a(h)))), a = leaky ReLU 0.1."""
+    """Pre-activation unit: h + conv(a(conv(a(h)))), a = leaky ReLU 0.1."""
     activated = layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu1")(h)
     shortcut = activated if activated_shortcut else h
     branch = conv(channels, 3, stride, f"{name}_conv1")(activated)
@@ -163,9 +191,9 @@ def _leaky_unit(
     branch = conv(channels, 3, 1, f"{name}_conv2")(branch)
     if stride > 1:
         shortcut = layers.AveragePooling2D(stride, name=f"{name}_pool")(shortcut)
-    missing = channels - h.shape[-1]
-    if missing:
-        side = [missing // 2, missing // 2]
+    extra_channels = channels - h.shape[-1]
+    if extra_channels:
+        side = [extra_channels // 2, extra_channels // 2]
         shortcut = ops.pad(shortcut, [[0, 0], [0, 0], [0, 0], side])
     return layers.Add(name=f"{name}_add")([branch, shortcut])
 
@@ -175,10 +203,10 @@ def _basic_unit(
     channels: int,
     stride: int,
     normalization: str,
-    conv: Callable[..., layers.Layer],
+    conv: _ConvMaker,
     name: str,
 ) -> keras.KerasTensor:
-    """relu(shortcut(h) + norm(conv(relu(norm(conv(h))))))."""
+    """Residual unit: relu(shortcut(h) + norm(conv(relu(norm(conv(h))))))."""
     branch = conv(channels, 3, stride, f"{name}_conv1")(h)
     branch = _normalize(branch, normalization, f"{name}_norm1")
     branch = layers.ReLU(name=f"{name}_relu1")(branch)
@@ -195,26 +223,6 @@ def _normalize(h: keras.KerasTensor, normalization: str, name: str) -> keras.Ker
     if normalization == "group_norm":
         return layers.GroupNormalization(32, name=name)(h)
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(h)
-
-
-def _conv_maker(weight_decay: float, seeds: Iterator[int]) -> Callable[..., layers.Layer]:
-    """(channels, size, stride, name) -> a convolution without bias; each takes a new seed."""
-
-    def conv(channels: int, size: int, stride: int, name: str) -> layers.Layer:
-        return layers.Conv2D(
-            channels,
-            size,
-            strides=stride,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal", seed=next(seeds)
-            ),
-            kernel_regularizer=kernel_l2(weight_decay),
-            name=name,
-        )
-
-    return conv
 
 
 def _head(

@@ -1,4 +1,4 @@
-"""A model with some of its operations exchanged, on the same variables."""
+"""Replacing operations of a model, on the same variables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,57 +6,60 @@ from typing import Any
 import keras
 
 
-def rewritten(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Model:
-    """The model after `replace`, sharing its variables; the model itself if nothing changed.
+def replace_operations(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Model:
+    """The model with replaced operations, on the same variables; the model itself if unchanged.
 
-    `replace` meets the operations of Functional and Sequential models at any depth, and
-    the attributes of layers (such as the `activation` of a convolution), in no order to
-    rely on. What it returns unchanged is searched in turn; a shared layer is met once.
+    `replace` is called for the operations of Functional and Sequential models at any depth, and
+    for the attributes of layers (such as the `activation` of a convolution), in no fixed order.
+    Operations that it returns unchanged are searched in turn; a shared layer is visited once.
 
     Args:
       model: a built Keras model; a subclassed one is searched by its attributes.
-      replace: an operation, a function or any other attribute -> what takes its place.
+      replace: (operation, function or other attribute) -> its replacement, or itself.
 
     Raises:
       ValueError: a model that is not built.
     """
     _require_built(model)
-    done: dict[int, Any] = {}
+    replacements: dict[int, Any] = {}
 
     def visit(operation: Any) -> Any:
-        if id(operation) not in done:
-            done[id(operation)] = operation  # What a cycle of attributes finds.
-            new = replace(operation)
-            if new is operation and isinstance(operation, keras.Layer):
-                new = descend(operation)
-            done[id(operation)] = new
-        return done[id(operation)]
+        if id(operation) not in replacements:
+            replacements[id(operation)] = operation  # Ends cycles of attributes.
+            result = replace(operation)
+            if result is operation and isinstance(operation, keras.Layer):
+                result = descend(operation)
+            replacements[id(operation)] = result
+        return replacements[id(operation)]
 
     def descend(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, (keras.Function, keras.Sequential)):
             graph = functional_view(layer)
             changed = [visit(operation) is not operation for operation in graph.operations]
             return keras.models.clone_model(graph, clone_function=visit) if any(changed) else layer
-        new = {name: attribute(value) for name, value in vars(layer).items()}
-        changes = {name: new[name] for name, value in vars(layer).items() if new[name] is not value}
+        changes = {}
+        for name, value in vars(layer).items():
+            result = attribute(value)
+            if result is not value:
+                changes[name] = result
         return with_attributes(layer, **changes) if changes else layer
 
     def attribute(value: Any) -> Any:
         if isinstance(value, keras.Operation):
             return visit(value)
         if isinstance(value, (list, tuple, dict)):
-            old = list(value.values() if isinstance(value, dict) else value)
-            new = [attribute(item) for item in old]
-            if all(a is b for a, b in zip(old, new, strict=True)):
+            items = list(value.values() if isinstance(value, dict) else value)
+            results = [attribute(item) for item in items]
+            if all(a is b for a, b in zip(items, results, strict=True)):
                 return value
-            return dict(zip(value, new, strict=True)) if isinstance(value, dict) else new
+            return dict(zip(value, results, strict=True)) if isinstance(value, dict) else results
         return replace(value)
 
     return visit(model)
 
 
 def functional_view(model: keras.Model) -> keras.Model:
-    """An uncompiled Functional model of the same graph as a Functional or Sequential one."""
+    """An uncompiled Functional model of the graph of a Functional or Sequential model."""
     _require_built(model)
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
@@ -71,19 +74,19 @@ def _require_built(model: keras.Model) -> None:
 
 
 def with_attributes(layer: keras.Layer, **attributes: Any) -> keras.Layer:
-    """A twin of a built layer on the same variables, some attributes exchanged."""
-    twin = object.__new__(type(layer))
-    # A built layer refuses new attributes, so they go in below its `__setattr__`; the twin has
-    # its own place in graphs and its own losses.
-    vars(twin).update(vars(layer))
-    vars(twin).update(_inbound_nodes=[], _outbound_nodes=[], _losses=[], _loss_ids=set())
-    vars(twin).update(attributes)
-    return twin
+    """A copy of a built layer on the same variables, with some attributes replaced."""
+    copy = object.__new__(type(layer))
+    # A built layer refuses new attributes in `__setattr__`, so they are set in `vars`. Nodes and
+    # losses are not shared.
+    vars(copy).update(vars(layer))
+    vars(copy).update(_inbound_nodes=[], _outbound_nodes=[], _losses=[], _loss_ids=set())
+    vars(copy).update(attributes)
+    return copy
 
 
 def elementwise(operation: keras.Operation, function: Callable[[Any], Any]) -> keras.Layer:
-    """A layer that applies `function` in the place, name and precision of `operation`."""
-    # An operation of `keras.ops` keeps the dtype that it is given, a layer casts to its own.
+    """A layer that applies `function`, with the name and precision of `operation`."""
+    # An operation of `keras.ops` keeps the dtype of its input, a layer casts to its dtype.
     if isinstance(operation, keras.Layer):
         casting = {"dtype": operation.dtype_policy, "autocast": operation.autocast}
     else:
@@ -92,16 +95,19 @@ def elementwise(operation: keras.Operation, function: Callable[[Any], Any]) -> k
 
 
 class _Elementwise(keras.layers.Activation):
-    """An activation that may be called as `keras.layers.Softmax` is."""
+    """Activation that accepts a mask, as `keras.layers.Softmax` does."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         return self.activation(inputs)
 
 
 def kind(value: Any) -> str | None:
-    """The class name, in lower case, of an operation or layer of Keras's own; None for others.
+    """Class name, in lower case, of an operation or layer that Keras defines; None for others.
 
-    Keras exports neither the classes of its operations nor one spelling (`ReLU`, `Relu`).
+    Keras does not export the classes of its operations, and spells names in two ways (`ReLU`,
+    `Relu`).
     """
-    ours = isinstance(value, keras.Operation) and type(value).__module__.split(".")[0] == "keras"
-    return type(value).__name__.lower() if ours else None
+    is_keras = (
+        isinstance(value, keras.Operation) and type(value).__module__.split(".")[0] == "keras"
+    )
+    return type(value).__name__.lower() if is_keras else None

@@ -19,15 +19,15 @@ def small_cnn(
 ) -> keras.Model:
     """Conv 5x5x32, pool 2, conv 5x5x64, pool 2, dense 1024, dense classes; ReLU, SAME.
 
-    The MNIST and Fashion-MNIST network of [RAR] (truncated normal kernels, constant
-    biases); a plain Functional model that `keras.models.load_model` reads without this
+    The MNIST and Fashion-MNIST network of [RAR], with truncated normal kernels and constant
+    biases; a plain Functional model that `keras.models.load_model` reads without this
     project.
 
     Args:
       num_classes: number of logits.
       input_shape: [H, W, C] of an image; pixels in [0, 1].
       kernel_stddev: standard deviation of the truncated normal kernels.
-      bias: the constant that all biases start from.
+      bias: initial value of all biases.
       weight_decay: the model's `losses` hold `weight_decay * sum w^2 / 2` per kernel.
       seed: seed of the kernels; layer i draws from `seed + i`.
       name: name of the model.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rar_tf.models.rewrite import functional_view, kind, rewritten, with_attributes
+from rar_tf.models.rewrite import functional_view, kind, replace_operations, with_attributes
 
 OUTPUTS = ("auto", "logits", "probabilities")
 _SOFTMAX = (keras.activations.softmax, keras.ops.softmax, tf.nn.softmax)
@@ -16,25 +16,24 @@ _SIGMOID = (keras.activations.sigmoid, keras.ops.sigmoid, tf.nn.sigmoid)
 def to_logits(
     model: keras.Model, outputs: str = "auto", *, sample: tf.Tensor | None = None
 ) -> tuple[keras.Model, str]:
-    """The classifier's logits, on the same variables, and how they were obtained.
+    """The classifier's logits, on the same variables, and the conversion that gives them.
 
     A softmax at the end (of a layer's `activation`, a layer or an operation, at any depth)
-    is taken away. Probabilities that come otherwise are replaced by their logarithms,
-    which softmax turns back into them; they are clipped at the least normal float32, below
-    which the gradient is zero. The difference matters to attributions: of a logit, or of
-    `log p_y`, into which all logits enter.
+    is removed. Other probabilities are replaced by their logarithms, of which softmax gives the
+    probabilities again; they are clipped at the smallest normal float32, below which the
+    gradient is zero. Attributions differ: a logit depends on one output, `log p_y` on all.
 
     Args:
       model: a Keras classifier, images [B, H, W, C] -> [B, classes].
       outputs: kind of the model's outputs, one of `OUTPUTS`. "auto" calls it probabilities
-        if there is a softmax to take away, or if the outputs on `sample` are >= 0 with
+        if there is a softmax to remove, or if the outputs on `sample` are >= 0 with
         sum 1 within 0.01.
-      sample: images [B, H, W, C] to look at; by default 8 of noise, if the model knows
-        its input shape.
+      sample: images [B, H, W, C] to call the model with; by default 8 of noise, if its input
+        shape is known.
 
     Returns:
-      (classifier, how): how is "logits" for the model itself, "stripped_softmax" or
-      "log_probability".
+      (classifier, conversion): the conversion is "logits" for the model itself,
+      "stripped_softmax" or "log_probability".
 
     Raises:
       ValueError: unknown outputs; outputs that are not [B, classes >= 2]; a sigmoid at the
@@ -52,8 +51,8 @@ def to_logits(
             f"{model.name!r}; take it away, or pass outputs='logits'"
         )
     if _ends_in(last, "softmax", _SOFTMAX):
-        linear = _linear(last)
-        model = rewritten(model, lambda value: linear if value is last else value)
+        replacement = _without_softmax(last)
+        model = replace_operations(model, lambda value: replacement if value is last else value)
         return model, "stripped_softmax"
     if outputs == "auto" and not _are_probabilities(model, sample):
         return model, "logits"
@@ -69,7 +68,7 @@ def _last_operation(model: Any) -> Any:
 
 
 def _ends_in(last: Any, name: str, functions: tuple[Callable, ...]) -> bool:
-    """Whether `last` is the named operation, or a layer of Keras with it as activation."""
+    """Whether `last` is the named operation, or a Keras layer with one of the functions."""
     return kind(last) == name or bool(kind(last) and _attributes(last, functions))
 
 
@@ -77,20 +76,20 @@ def _attributes(operation: Any, functions: tuple[Callable, ...]) -> list[str]:
     return [name for name, value in vars(operation).items() if any(value is f for f in functions)]
 
 
-def _linear(last: Any) -> Any:
-    """The operation without its softmax."""
+def _without_softmax(last: Any) -> Any:
+    """Replacement of an operation that ends in a softmax, without the softmax."""
     if kind(last) == "softmax":
-        return _nothing(getattr(last, "compute_dtype", None))
+        return _identity(getattr(last, "compute_dtype", None))
     names = _attributes(last, _SOFTMAX)
     return with_attributes(last, **dict.fromkeys(names, keras.activations.linear))
 
 
-def _nothing(dtype: str | None) -> Callable:
+def _identity(dtype: str | None) -> Callable:
     """Identity in place of an operation of this dtype; it loads without this project."""
 
-    def call(inputs: Any, **_: Any) -> Any:  # Keras gives a Softmax layer its mask
-        same = dtype is None or keras.backend.standardize_dtype(inputs.dtype) == dtype
-        return inputs if same else keras.ops.cast(inputs, dtype)
+    def call(inputs: Any, **_: Any) -> Any:  # Keras calls a Softmax layer with a mask.
+        is_same = dtype is None or keras.backend.standardize_dtype(inputs.dtype) == dtype
+        return inputs if is_same else keras.ops.cast(inputs, dtype)
 
     return call
 

@@ -1,4 +1,4 @@
-"""Weight decay as the original writes it: part of the loss, on kernels only."""
+"""Weight decay as in the original: part of the loss, on kernels only."""
 
 import keras
 
@@ -18,9 +18,9 @@ def kernel_l2(weight_decay: float) -> keras.regularizers.Regularizer | None:
 
 
 def decay_kernels(model: keras.Model, weight_decay: float) -> None:
-    """Gives every kernel of a built model this weight decay, in place of its own.
+    """Set the weight decay of every kernel of a built model.
 
-    In this process: a file of the model does not tell of it.
+    It is not saved with the model.
 
     Args:
       model: a built Keras model; biases and other weights stay as they are.

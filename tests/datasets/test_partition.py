@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rar_tf.datasets.partition import hold_out, mixed
+from rar_tf.datasets.partition import hold_out, shuffle_if_sorted
 from rar_tf.datasets.splits import Split
 
 
@@ -46,11 +46,11 @@ def test_images_in_class_order_are_mixed_and_others_left_alone():
         return Split(pixels, np.array(labels, np.int32))
 
     ordered = split(*np.repeat(np.arange(5), 20))
-    found = mixed(ordered, seed=0)
+    found = shuffle_if_sorted(ordered, seed=0)
     assert len(np.unique(found.labels[:20])) == 5
     np.testing.assert_array_equal(found.images.ravel() // 20, found.labels)
     np.testing.assert_array_equal(np.sort(found.images.ravel()), np.arange(100))
-    np.testing.assert_array_equal(mixed(ordered, seed=0).labels, found.labels)
-    assert (mixed(ordered, seed=1).labels != found.labels).any()
+    np.testing.assert_array_equal(shuffle_if_sorted(ordered, seed=0).labels, found.labels)
+    assert (shuffle_if_sorted(ordered, seed=1).labels != found.labels).any()
     for as_it_is in (split(0, 1, 0, 1), split(0, 1, 2), None):
-        assert mixed(as_it_is, seed=0) is as_it_is
+        assert shuffle_if_sorted(as_it_is, seed=0) is as_it_is

@@ -176,7 +176,7 @@ def _read_tar(path: pathlib.Path) -> object:
 def _read_zip(path: pathlib.Path) -> object:
     from rar_tf.datasets import archives, pixels
 
-    with archives.reading(path, _URL), zipfile.ZipFile(path) as archive:
+    with archives.refuse_damaged(path, _URL), zipfile.ZipFile(path) as archive:
         return pixels.decode_ppm(archives.zip_member(archive, "a/b.ppm", _URL), "a/b.ppm")
 
 

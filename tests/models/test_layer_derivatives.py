@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.models import nonlinear_layers, resnet18, small_cnn, with_borrowed_derivatives
+from rar_tf.models import nonlinear_layers, resnet18, small_cnn, with_derivatives_of_second_half
 
 RANDOM = np.random.default_rng(0)
 X, OTHER = (tf.constant(RANDOM.random((3, 12, 12, 1)), tf.float32) for _ in range(2))
@@ -31,12 +31,12 @@ def model():
 def test_all_layers_give_the_other_points_gradient_and_none_its_own(model):
     both = tf.concat([X, OTHER], 0)
     assert nonlinear_layers(model) == NAMES
-    everything = with_borrowed_derivatives(model, NAMES)
+    everything = with_derivatives_of_second_half(model, NAMES)
     np.testing.assert_array_equal(everything(both), model(both))
     np.testing.assert_allclose(
         gradients(everything, both), np.tile(gradients(model, OTHER), (2, 1, 1, 1)), atol=1e-6
     )
-    nothing = with_borrowed_derivatives(model, [])
+    nothing = with_derivatives_of_second_half(model, [])
     np.testing.assert_allclose(gradients(nothing, both), gradients(model, both), atol=1e-6)
 
 
@@ -59,7 +59,7 @@ def test_one_layers_gates_by_hand():
         one = gates(u if borrowed == "one" else x)[0]
         two = gates(u if borrowed == "two" else x)[1]
         wanted = ((a[:, 0] * two) @ b.T * one) @ c.T
-        twin = with_borrowed_derivatives(network, [borrowed])
+        twin = with_derivatives_of_second_half(network, [borrowed])
         found = gradients(twin, tf.constant(np.concatenate([x, u])))[:4]
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
         assert np.abs(found - gradients(network, tf.constant(x))).max() > 0.01
@@ -67,7 +67,7 @@ def test_one_layers_gates_by_hand():
 
 def test_what_cannot_be_told_apart_is_refused(model):
     with pytest.raises(ValueError, match="layers must be of conv1, .*dense1. Received: logits"):
-        with_borrowed_derivatives(model, ["logits"])
+        with_derivatives_of_second_half(model, ["logits"])
     inner = keras.Sequential([keras.Input((12, 12, 1)), model])
     with pytest.raises(ValueError, match="model must not hold models. Received: one with small"):
         nonlinear_layers(inner)
@@ -84,7 +84,7 @@ def test_residual_networks():
     x, other = (tf.constant(RANDOM.random((2, 16, 16, 1)), tf.float32) for _ in range(2))
     names = nonlinear_layers(network)
     assert len(names) == 17
-    twin = with_borrowed_derivatives(network, names)
+    twin = with_derivatives_of_second_half(network, names)
     np.testing.assert_allclose(
         gradients(twin, tf.concat([x, other], 0))[:2], gradients(network, other), atol=1e-5
     )
