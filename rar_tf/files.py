@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import tarfile
 import zipfile
 import zlib
@@ -35,10 +36,18 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_unfinished(folder: pathlib.Path) -> None:
-    """Remove temporary files of a killed process; no process may be writing there."""
-    for leftover in folder.glob(".*.tmp*"):
-        leftover.unlink(missing_ok=True)
+def remove_unfinished(folder: pathlib.Path, names: str) -> None:
+    """Remove temporary files of a killed process; no process may be writing there.
+
+    Args:
+      folder: the folder that holds them.
+      names: regular expression of the files that were being written. Other files, also hidden and
+        temporary ones, stay.
+    """
+    temporary = re.compile(rf"\.(?:{names})\.\d+\.tmp(?:\.keras)?")
+    for path in folder.glob(".*.tmp*"):
+        if temporary.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def refuse_bombs(archive: zipfile.ZipFile) -> None:

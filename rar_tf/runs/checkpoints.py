@@ -25,7 +25,7 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
       OSError: the file could not be written; earlier checkpoints are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(folder)
+    remove_unfinished(folder, _NAME.pattern)
     path = folder / f"step-{step(model):08d}.npz"
     arrays: dict[str, Any] = {
         key: np.asarray(variable) for key, variable in _variables(model).items()

@@ -81,7 +81,7 @@ class _Run:
     keep_checkpoints: int
     distribution: Distribution
 
-    def train(self, preset: Preset, workdir: Workdir) -> keras.Model:
+    def train(self, preset: Preset, workdir: Workdir, *, is_start: bool = False) -> keras.Model:
         # Validate every setting before writing a file.
         self.check(preset)
         natural_preset = self.natural_start(preset) if preset.model.init_from == "natural" else None
@@ -94,10 +94,10 @@ class _Run:
                     logging.info("%s: already trained, %s", preset.objective.name, workdir.model)
                     return load_classifier(workdir.model)
                 if natural_preset is not None:
-                    natural = self.train(natural_preset, workdir.natural)
+                    natural = self.train(natural_preset, workdir.natural, is_start=True)
                     model.classifier.set_weights(natural.get_weights())
                 model.optimizer.build(model.trainable_variables)
-                self.fit(model, preset, workdir)
+                self.fit(model, preset, workdir, is_start)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 save_classifier(model.classifier, workdir.model)
                 return model.classifier
@@ -121,8 +121,8 @@ class _Run:
             return natural.replace(batch_size=preset.optimizer.batch_size)
         return natural
 
-    def fit(self, model: RobustModel, preset: Preset, workdir: Workdir) -> None:
-        """Trains from the latest checkpoint to `preset.optimizer.max_steps`."""
+    def fit(self, model: RobustModel, preset: Preset, workdir: Workdir, is_start: bool) -> None:
+        """Train from the latest checkpoint to `preset.optimizer.max_steps`."""
         first_step = checkpoints.restore_latest(workdir.checkpoints, model)
         if first_step:
             logging.info("%s: resuming at step %d", preset.objective.name, first_step)
@@ -154,7 +154,8 @@ class _Run:
             finally:
                 progress.close()
             step = checkpoints.step(model)
-            if stop.signum is not None and step < max_steps:
+            # After the last step of a natural start there is still the run to stop.
+            if stop.poll() and stop.signum and (step < max_steps or is_start):
                 place = "by worker 0" if self.distribution.worker else f"in {workdir.root}"
                 raise Interrupted(
                     stop.signum,

@@ -139,7 +139,7 @@ class Workdir:
                 )
             else:
                 with contextlib.suppress(OSError):  # Best effort: leftover files do no harm.
-                    remove_unfinished(self.root)
+                    remove_unfinished(self.root, r"preset\.json|metrics\.csv|model\.keras")
             with contextlib.suppress(OSError):  # Best effort: only for messages.
                 self.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             yield

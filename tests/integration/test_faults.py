@@ -129,6 +129,20 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(train, tmp_path, undisturb
     assert_same_end(train, tmp_path, undisturbed)
 
 
+def test_asked_to_stop_in_the_last_step_of_the_natural_start_it_stops(train, tmp_path):
+    flags = ("--init_from=natural", "--natural_steps=2", "--max_steps=3")
+    for where, status in (("int:2", 130), ("term:2", 143)):
+        folder = tmp_path / where.partition(":")[0]
+        folder.mkdir()
+        stopped = train(folder, where, *flags)
+        assert stopped.returncode == status, stopped.stderr
+        assert "stopped at step 2 of 2, all saved in run/natural" in stopped.stderr
+        assert not (folder / "run" / "model.keras").exists()
+        again = train(folder, "none", *flags)
+        assert again.returncode == 0, again.stderr
+        assert (folder / "run" / "model.keras").exists()
+
+
 def test_a_truncated_newest_checkpoint_gives_way_to_the_one_before(train, tmp_path, undisturbed):
     assert train(tmp_path, "kill:8").returncode == -signal.SIGKILL
     older, newer = sorted((tmp_path / "run" / "checkpoints").iterdir())

@@ -70,10 +70,11 @@ def test_a_workdir_in_use_is_refused_and_free_again_afterwards(tmp_path):
 def test_what_a_killed_process_left_half_written_goes_and_nothing_else(tmp_path):
     workdir = Workdir(tmp_path / "run")
     workdir.root.mkdir()
-    for name in (".metrics.csv.7.tmp", ".model.keras.7.tmp.keras", "metrics.csv", "my.tmp"):
+    others = ("metrics.csv", "my.tmp", ".env.tmpl", ".secrets.tmp.bak", ".notes.7.tmp")
+    for name in (".metrics.csv.7.tmp", ".model.keras.7.tmp.keras", *others):
         (workdir.root / name).write_text("")
     with workdir.locked():
-        assert {path.name for path in workdir.root.iterdir()} == {".lock", "metrics.csv", "my.tmp"}
+        assert {path.name for path in workdir.root.iterdir()} == {".lock", *others}
         (workdir.root / ".metrics.csv.8.tmp").write_text("by the holder")
         with pytest.raises(WorkdirError), workdir.locked():
             pass
