@@ -8,6 +8,7 @@ resume.
 """
 
 import pathlib
+import shlex
 
 import keras
 from absl import flags
@@ -85,7 +86,8 @@ def run() -> str:
     for name, row in summary(workdir).items():
         metrics = ", ".join(f"{metric} {value:.6g}" for metric, value in row.items())
         print_unless_quiet(f"{name:>6}: {metrics}")
-    return f"model: {workdir.model}; next: python -m eval.main --workdir={workdir.root}"
+    place = shlex.quote(str(workdir.root))
+    return f"model: {workdir.model}; next: python -m eval.main --workdir={place}"
 
 
 def _load(preset: Preset) -> datasets.ImageData:

@@ -38,14 +38,15 @@ def dataset(tmp_path_factory):
 
 
 def test_a_run_leaves_what_the_readme_promises_and_can_be_repeated(main, dataset, tmp_path):
-    flags = (dataset, "--objective=ig_norm", "--workdir=run", *SMALL)
+    flags = (dataset, "--objective=ig_norm", "--workdir=my run", *SMALL)
     run = main(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     preset = json.loads(run.stdout[: run.stdout.index("}\n") + 2])
     assert preset["max_steps"] == 4 and preset["epsilon"] == pytest.approx(8 / 255)
-    folder = tmp_path / "run"
+    folder = tmp_path / "my run"
     assert json.loads((folder / "preset.json").read_text()) == preset
-    assert f"model: {pathlib.Path('run') / 'model.keras'}" in run.stdout
+    assert f"model: {pathlib.Path('my run') / 'model.keras'}" in run.stdout
+    assert "next: python -m eval.main --workdir='my run'" in run.stdout
     with open(folder / "metrics.csv") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["0", "2", "4"]
     assert "validation on" in (folder / "train.log").read_text()
