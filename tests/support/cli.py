@@ -15,8 +15,14 @@ from typing import NamedTuple
 
 from tests.support.paths import ROOT
 
-# Without rar_tf.cli: each command defines its own flags.
-PRELOAD = ["rar_tf.runs", "rar_tf.evaluation", "rar_tf.reporting", "rar_tf.serving"]
+# `silence` imports TensorFlow without its messages; the commands, which define flags, are left out.
+PRELOAD = [
+    "rar_tf.cli.silence",
+    "rar_tf.runs",
+    "rar_tf.evaluation",
+    "rar_tf.reporting",
+    "rar_tf.serving",
+]
 TIMEOUT = 300.0
 
 
