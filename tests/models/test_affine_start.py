@@ -34,13 +34,14 @@ def derivatives(network, by_variables=True, **options):
 
 def test_the_parts_are_the_model(twin):
     network = with_affine_start(twin)
-    affine, rest = network.affine_start
-    np.testing.assert_array_equal(rest(affine(X)), twin(X))
+    affine, upper = network.affine_start
+    np.testing.assert_array_equal(upper(affine(X)), twin(X))
     np.testing.assert_allclose(
         affine(0.3 * X + 0.7 * OTHER), 0.3 * affine(X) + 0.7 * affine(OTHER), atol=1e-6
     )
     assert all(
-        a is b for a, b in zip(network.variables, [*affine.variables, *rest.variables], strict=True)
+        a is b
+        for a, b in zip(network.variables, [*affine.variables, *upper.variables], strict=True)
     )
     assert not hasattr(twin, "affine_start")
 
