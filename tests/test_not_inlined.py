@@ -1,4 +1,4 @@
-"""Networks in loops: oneDNN's pooling gradient, and chunks of nodes inside a search."""
+"""Networks in loops: oneDNN's pooling gradient, and passes over nodes inside a search."""
 
 import numpy as np
 import tensorflow as tf
@@ -25,8 +25,8 @@ def operations(graph, loops):
     return {node.op for name in chosen for node in functions[name].node_def}
 
 
-def test_no_pooling_gradient_stands_in_the_loop_itself():
-    """There TensorFlow's oneDNN pass swaps it or not, by chance."""
+def test_no_pooling_gradient_is_in_the_loop_itself():
+    """In a loop TensorFlow's oneDNN pass replaces it only in some processes."""
     network = small_cnn(3, (8, 8, 1), seed=0)
     y = tf.constant([0, 1])
 
@@ -69,6 +69,6 @@ def losses(nodes_per_pass):
     return [step((x, y))["loss"].numpy() for _ in range(3)]
 
 
-def test_chunks_inside_a_search_train_as_all_nodes_at_once():
-    # Two loops, one in the other, once shared temporary storage and failed from the second step.
+def test_passes_inside_a_search_train_as_all_nodes_at_once():
+    # Nested loops must not share temporary storage, which fails from the second step on.
     np.testing.assert_allclose(losses(5), losses(None), rtol=1e-4)

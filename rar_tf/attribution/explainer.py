@@ -1,4 +1,4 @@
-"""Explainer: which map of which output explains a prediction."""
+"""Explainer: the map and the output that explain a prediction."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,13 +19,13 @@ AttributionFn = Callable[[keras.Model, tf.Tensor, tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Explainer:
-    """Which map explains a class's logit `f_y`.
+    """Map that explains the logit `f_y` of a class.
 
     Attributes:
       method: "integrated_gradients", "input_gradient" (the Simple Gradient of [GAZ17]),
         "smooth_grad", or a custom function (classifier, x, classes) -> map [B, H, W, C].
-      steps: intervals of the quadrature, or noisy samples of "smooth_grad"; other methods
-        ignore it.
+      steps: number of quadrature intervals, or of noisy samples of "smooth_grad"; ignored
+        by other methods.
       rule: quadrature rule; "right" is what the original implementation computes.
       sigma: standard deviation of SmoothGrad's noise, in pixel units.
       baseline: pixel value of the uniform image where the path of integrated gradients starts;
@@ -85,7 +85,7 @@ class Explainer:
             "weight_gradients": weight_gradients,
         }
         if self.method == "smooth_grad":
-            # One seed: the maps of a pair share their noise and differ by the image alone.
+            # One seed, so that two maps of a pair have the same noise.
             return smooth_grad(
                 output,
                 x,
@@ -110,5 +110,5 @@ class Explainer:
     def saliency(
         self, classifier: keras.Model, x: tf.Tensor, y: tf.Tensor, **options: Any
     ) -> tf.Tensor:
-        """`saliency` of the attribution: [B, H, W], >= 0, of mean 1; options as `attribution`."""
+        """Saliency map [B, H, W] of the attribution, >= 0, of mean 1; options as `attribution`."""
         return saliency(self.attribution(classifier, x, y, **options))

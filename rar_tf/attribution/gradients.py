@@ -1,15 +1,14 @@
 """Attributions built from input gradients, differentiable in turn."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from rar_tf.attribution.noise import normal_rows
 from rar_tf.attribution.outputs import OutputFn
+from rar_tf.attribution.passes import sum_in_passes
 from rar_tf.attribution.quadrature import nodes_and_weights
 from rar_tf.checks import check_count, float_images, integer_labels
-from rar_tf.not_inlined import not_inlined
 
 
 def input_gradient(output_fn: OutputFn, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -46,12 +45,12 @@ def integrated_gradients(
 
     IG_i = (x_i - b_i) * sum_k w_k d f(b + t_k (x - b)) / d x_i        [STY17 eq. 1]
 
-    Where the output begins with an affine map (`ClassifierOutput.affine_start`), its gradients
-    are averaged behind that map and go back through it once: it costs no more for many nodes.
+    Where the output begins with an affine map (`ClassifierOutput.affine_start`), gradients are
+    averaged after that map and propagated back through it once for all nodes.
     The nodes are stacked on the batch axis, `nodes_per_pass` of them at a time. With several
-    passes the backward pass recomputes the activations of each, so that no more than one pass is
-    held in memory, at the price of one more forward computation; the value and the gradients by
-    x, the baseline and the variables are the same. Gradients by any other tensor that `output_fn`
+    passes the backward pass recomputes the activations of each, so that memory holds one pass at
+    a time, at the cost of one more forward computation; the value and the gradients by x, the
+    baseline and the variables are the same. Gradients by any other tensor that `output_fn`
     closes over flow only with a single pass.
 
     Args:
@@ -62,9 +61,9 @@ def integrated_gradients(
       steps: number of intervals of the quadrature, >= 1.
       rule: quadrature rule, see `quadrature.nodes_and_weights`.
       nodes_per_pass: nodes per call of `output_fn`; None takes all at once.
-      weight_gradients: whether a chunked backward pass computes gradients by the variables;
-        an attack, which wants those by x alone, spares their cost. Without chunks a tape
-        computes what it is asked for anyway.
+      weight_gradients: whether the backward pass of several passes computes gradients by the
+        variables; an attack needs only those by x. With a single pass the setting has no
+        effect.
       shift: offset of every node, in intervals: another set of as many nodes. Those of
         `midpoint` stay on the line for shifts in [-1/2, 1/2].
 
@@ -72,7 +71,7 @@ def integrated_gradients(
       [B, ...] in units of the output; differentiable once more.
 
     Raises:
-      ValueError: an unknown rule, steps < 1, nodes_per_pass < 1, or images that are integers.
+      ValueError: an unknown rule, steps < 1, nodes_per_pass < 1, or integer images.
     """
     x = float_images(x)
     y = integer_labels(y, x.shape[0])
@@ -95,11 +94,11 @@ def integrated_gradients(
     shared = getattr(output_fn, "affine_start", None) if len(nodes) > 1 else None
     if shared is None:
         return (x - start) * mean_gradient(output_fn, start, x)
-    affine, rest = shared
+    affine, upper = shared
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         end = affine(x, training=False)
-    mean = mean_gradient(rest, affine(start, training=False), end)
+    mean = mean_gradient(upper, affine(start, training=False), end)
     return (x - start) * tape.gradient(end, x, mean)
 
 
@@ -119,10 +118,10 @@ def smooth_grad(
     nodes_per_pass: int | None = None,
     weight_gradients: bool = True,
 ) -> tf.Tensor:
-    """Mean input gradient at noisy copies of x: SmoothGrad  [Smilkov et al. 2017].
+    """SmoothGrad: mean input gradient at noisy copies of x  [Smilkov et al. 2017].
 
-    `1/n sum_k d f(x + sigma z_k) / dx` with z_k standard normal, fixed by (seed, row, k): one
-    seed gives one differentiable function of x.
+    `1/n sum_k d f(x + sigma z_k) / dx` with z_k standard normal, a function of (seed, row, k): for
+    one seed the result is a differentiable function of x.
 
     Args:
       output_fn: (points [N, ...], labels [N]) -> values [N].
@@ -130,7 +129,7 @@ def smooth_grad(
       y: [B] int, labels.
       samples: n >= 1.
       sigma: standard deviation of the noise, in pixel units, >= 0.
-      seed: int [2], of the noise.
+      seed: int [2], seed of the noise.
       first_row: number of the first row among all rows that share the seed.
       nodes_per_pass: samples in one pass; None for all.
       weight_gradients: see `integrated_gradients`.
@@ -139,7 +138,7 @@ def smooth_grad(
       [B, ...], in units of the output per unit of pixel value; differentiable.
 
     Raises:
-      ValueError: samples < 1, sigma < 0, nodes_per_pass < 1, or images that are integers.
+      ValueError: samples < 1, sigma < 0, nodes_per_pass < 1, or integer images.
     """
     check_count("samples", samples)
     if not sigma >= 0:
@@ -148,7 +147,7 @@ def smooth_grad(
     y = integer_labels(y, x.shape[0])
     seed = tf.convert_to_tensor(seed)
 
-    def noisy(numbers: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def noisy_copies(numbers: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         seeds = [seed + tf.stack([0, tf.cast(k, seed.dtype)]) for k in tf.unstack(numbers)]
         noise = tf.stack([normal_rows(tf.shape(x), s, first_row) for s in seeds])
         return x + sigma * tf.cast(noise, x.dtype)
@@ -158,7 +157,7 @@ def smooth_grad(
         tf.fill([samples], tf.constant(1.0 / samples, x.dtype)),
     )
     return _mean_gradient(
-        output_fn, noisy, (x,), y, numbers, weights, nodes_per_pass, weight_gradients
+        output_fn, noisy_copies, (x,), y, numbers, weights, nodes_per_pass, weight_gradients
     )
 
 
@@ -170,9 +169,11 @@ def path_integrated_gradients(
     steps: int,
     rule: str = "midpoint",
 ) -> tf.Tensor:
-    """Integrated gradients along a curve r: IG_i = int_0^1 df/dx_i(r(t)) r_i'(t) dt.
+    """Integrated gradients of `output_fn` along a curve r.
 
-    [RAR eq. 1]; completeness holds for every curve: sum_i IG_i = f(r(1)) - f(r(0)).
+    IG_i = int_0^1 df/dx_i(r(t)) r_i'(t) dt                            [RAR eq. 1]
+
+    Completeness holds for every curve: sum_i IG_i = f(r(1)) - f(r(0)).
 
     Args:
       output_fn: (points [N, ...], labels [N]) -> values [N].
@@ -204,12 +205,19 @@ def _mean_gradient(
     nodes_per_pass: int | None,
     weight_gradients: bool,
 ) -> tf.Tensor:
-    """sum_k w_k grad f(place(t_k, *sources)), `nodes_per_pass` nodes at a time.
+    """Weighted mean of gradients, `nodes_per_pass` nodes at a time.
+
+    sum_k w_k grad f(place(t_k, *sources))
 
     Args:
+      output_fn: (points [N, ...], labels [N]) -> values [N].
       place: (nodes [n], *sources) -> points [n, B, ...].
-      sources: tensors that gradients are wanted by; the first [B, ...].
-      nodes, weights: [n], n known.
+      sources: tensors to differentiate by; the first is [B, ...].
+      y: [B] int, labels.
+      nodes: [n], n known.
+      weights: [n], n known.
+      nodes_per_pass: nodes per call of `output_fn`; None for all.
+      weight_gradients: see `integrated_gradients`.
     """
     if nodes_per_pass is not None:
         check_count("nodes_per_pass", nodes_per_pass)
@@ -224,65 +232,11 @@ def _mean_gradient(
 
     if nodes_per_pass is None or nodes_per_pass >= nodes.shape[0]:
         return mean(nodes, weights, *sources)
-    return _in_passes(mean, sources, nodes, weights, nodes_per_pass, weight_gradients)
-
-
-def _in_passes(
-    mean: Callable[..., tf.Tensor],
-    sources: tuple[tf.Tensor, ...],
-    nodes: tf.Tensor,
-    weights: tf.Tensor,
-    nodes_per_pass: int,
-    weight_gradients: bool,
-) -> tf.Tensor:
-    """`mean` in passes of `nodes_per_pass` nodes, recomputed in the backward pass."""
-    # Nodes of weight zero fill the last pass, so that one loop body serves all passes.
-    padding = -nodes.shape[0] % nodes_per_pass
-    nodes = tf.reshape(tf.pad(nodes, [[0, padding]]), [-1, nodes_per_pass])
-    weights = tf.reshape(tf.pad(weights, [[0, padding]]), [-1, nodes_per_pass])
-
-    def accumulate(part: Callable[[tf.Tensor], Any], zeros: Any) -> Any:
-        """Sum of `part(k)` over the passes k, one at a time."""
-        part = not_inlined(part)
-        return tf.while_loop(
-            lambda k, _: k < nodes.shape[0],
-            lambda k, total: (k + 1, tf.nest.map_structure(tf.add, total, part(k))),
-            (tf.constant(0), zeros),
-            parallel_iterations=1,
-        )[1]
-
-    def forward(*sources: tf.Tensor) -> tf.Tensor:
-        return accumulate(lambda k: mean(nodes[k], weights[k], *sources), tf.zeros_like(sources[0]))
-
-    def gradients(
-        sources: Sequence[tf.Tensor], variables: Sequence[Any], upstream: tf.Tensor
-    ) -> list[tf.Tensor]:
-        def part(k: tf.Tensor) -> list[tf.Tensor]:
-            # The tape must watch tensors of the loop body's own graph.
-            inputs = [*(tf.identity(source) for source in sources), *variables]
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(inputs)
-                value = mean(nodes[k], weights[k], *inputs[: len(sources)])
-            return tape.gradient(value, inputs, upstream, unconnected_gradients="zero")
-
-        return accumulate(part, [tf.zeros_like(source) for source in (*sources, *variables)])
-
-    @tf.custom_gradient
-    def with_variables(*sources: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        def backward(upstream: tf.Tensor, variables: Sequence[Any] = ()) -> Any:
-            grads = gradients(sources, variables, upstream)
-            split = len(sources)
-            return (grads[:split], grads[split:]) if variables else grads
-
-        return forward(*sources), backward
-
-    @tf.custom_gradient
-    def zero(*sources: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        return tf.zeros_like(sources[0]), lambda upstream: gradients(sources, (), upstream)
-
-    if weight_gradients:
-        return with_variables(*sources)
-    # The value is computed where the custom gradient sees no variable, the gradient where there
-    # is no value: a custom gradient must answer for every variable that it sees.
-    value = forward(*(tf.stop_gradient(source) for source in sources))
-    return tf.stop_gradient(value) + zero(*sources)
+    return sum_in_passes(
+        mean,
+        nodes,
+        weights,
+        sources,
+        nodes_per_pass=nodes_per_pass,
+        weight_gradients=weight_gradients,
+    )

@@ -13,20 +13,24 @@ from rar_tf.checks import float_images, integer_labels
 
 
 def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable]:
-    """A Functional model as (images -> activations of `layer`, activations -> logits).
+    """Split a model into (images -> activations of `layer`, activations -> logits).
 
-    Both parts share the classifier's variables.
+    Both parts are on the classifier's variables.
+
+    Args:
+      classifier: a Functional or built Sequential model.
+      layer: name of one of its layers.
 
     Raises:
-      ValueError: not a Functional model, no such layer, or a layer that does not carry
-        everything that the logits depend on.
+      ValueError: another kind of model, no such layer, or logits that do not depend on the
+        image through this layer alone.
     """
     if not getattr(classifier, "inputs", None):
         raise ValueError(
             "classifier must be a Functional or built Sequential model. "
             f"Received: {type(classifier).__name__}"
         )
-    names = [candidate.name for candidate in classifier.layers]
+    names = [part.name for part in classifier.layers]
     if layer not in names:
         raise ValueError(f"layer must be one of {', '.join(names)}. Received: layer={layer!r}")
     hidden = classifier.get_layer(layer).output
@@ -57,10 +61,10 @@ def layer_integrated_gradients(
     IG_{h_i} = int_0^1 df/dh_i(h(r(t))) dh_i(r(t))/dt dt                  [RAR eq. 2]
              ~ sum_k df/dh_i(h(r(t_k))) (h_i(r(e_k)) - h_i(r(e_{k-1})))
 
-    with e_k the partial sums of the quadrature weights. [RAR eq. 3] takes the derivative
-    h'(t_k) w_k where this takes the increment of h over the k-th interval; both converge
-    to eq. 2. The increments need no forward-mode derivative and telescope: the increments
-    of each h_i add up to its whole change, with any number of steps.
+    with e_k the partial sums of the quadrature weights. [RAR eq. 3] uses the derivative
+    h'(t_k) w_k in place of the increment of h over the k-th interval; both converge
+    to eq. 2. Increments need no forward-mode derivative, and those of each h_i sum to
+    its total change for any number of steps.
 
     Args:
       classifier: Functional, images -> logits.
@@ -70,7 +74,7 @@ def layer_integrated_gradients(
       baseline: [B, H, W, C] or broadcastable; where the path starts.
       steps: number of quadrature intervals, >= 1.
       rule: quadrature rule.
-      output: classifier -> output function, what is attributed; gets the upper part.
+      output: classifier -> output function to attribute; called with the upper part.
 
     Returns:
       [B, ...], the shape of the layer's activations, in units of the output.
@@ -90,7 +94,7 @@ def layer_integrated_gradients(
         t = tf.reshape(tf.constant(times, x.dtype), [-1] + [1] * x.shape.rank)
         points = start + t * (x - start)
         h = lower(tf.reshape(points, tf.concat([[-1], tf.shape(x)[1:]], 0)), training=False)
-        # Increments are small differences of large values: not for the layer's own precision.
+        # Increments are small differences of large values, which need full precision.
         h = tf.cast(h, x.dtype)
         return tf.reshape(h, tf.concat([[len(times), tf.shape(x)[0]], tf.shape(h)[1:]], 0))
 

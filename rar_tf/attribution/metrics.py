@@ -1,6 +1,6 @@
 """Metrics of how a map changed: one table with each metric's function, value and sign.
 
-The metrics depend on ranks alone and have no gradient worth ascending: they are numpy.
+Metrics depend on ranks, without a useful gradient, so they are computed in numpy.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from rar_tf.checks import is_count
 
 
 def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
-    """The k largest pixels of maps [B, ...] as bool of the same shape.
+    """Mask of the k largest pixels of maps [B, ...]: bool of the same shape.
 
     Of equal values the earlier pixel, in row-major order, counts as larger, as in
     `tf.math.top_k`.
@@ -32,10 +32,13 @@ def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
 
 
 def top_k_intersection(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
-    """Share of the k largest pixels that two maps have in common  [GAZ17; RAR sec. 5].
+    """Top-k intersection: share of the k largest pixels that two maps have in common.
+
+    [GAZ17], [RAR sec. 5]
 
     Args:
-      a, b: [B, ...], maps.
+      a: [B, ...], maps.
+      b: [B, ...], maps.
       k: number of pixels.
 
     Returns:
@@ -45,13 +48,13 @@ def top_k_intersection(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
       ValueError: k < 1, or k larger than the map.
     """
     a, b = _numbers(a, b)
-    both = top_k_mask(a, k) & top_k_mask(b, k)
-    share = _rows(both).sum(1) / k
+    common = top_k_mask(a, k) & top_k_mask(b, k)
+    share = _rows(common).sum(1) / k
     return np.where(_ranked(a) & _ranked(b), share, np.nan)
 
 
 def kendall_tau(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b of maps [B, ...] -> float64 [B]; ties lower it, see scipy.
+    """Kendall's tau-b of maps [B, ...] -> float64 [B]; see `scipy.stats.kendalltau`.
 
     NaN where a map is constant, or is not finite.
     """
@@ -59,12 +62,15 @@ def kendall_tau(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation, mean ranks for ties; otherwise as `kendall_tau`."""
+    """Spearman's rank correlation of maps [B, ...] -> float64 [B], with mean ranks for ties.
+
+    NaN where a map is constant, or is not finite.
+    """
     return _correlation(scipy.stats.spearmanr, a, b)
 
 
 def center_shift(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance in pixels between the centres of mass of maps [B, H, W], >= 0 -> float64 [B].
+    """Distance between the centres of mass of maps [B, H, W], >= 0, in pixels -> float64 [B].
 
     NaN where a map is constant, or is not finite.
     """
@@ -88,7 +94,7 @@ def is_constant(maps: np.ndarray) -> np.ndarray:
 
 
 def _numbers(*maps: np.ndarray) -> list[np.ndarray]:
-    """Maps as arrays of numbers [B, ...] of one shape."""
+    """Maps as numeric arrays [B, ...] of one shape; ValueError otherwise."""
     arrays = [np.asarray(part) for part in maps]
     if any(part.ndim < 2 or part.dtype.kind not in "fiu" for part in arrays) or (
         len({part.shape for part in arrays}) > 1
@@ -99,7 +105,7 @@ def _numbers(*maps: np.ndarray) -> list[np.ndarray]:
 
 
 def _rows(maps: np.ndarray) -> np.ndarray:
-    # Not -1: there may be no map at all.
+    # Not -1, which fails for an empty batch.
     return np.reshape(maps, (len(maps), int(np.prod(np.shape(maps)[1:]))))
 
 
@@ -137,7 +143,7 @@ METRICS = {
     "spearman": Metric(lambda a, b, k: spearman(a, b)),
     "center_shift": Metric(lambda a, b, k: center_shift(a, b), unchanged=0.0, sign=1.0),
 }
-# What an attack may select iterates by: the mean over these metrics of sign * value.
+# Criterion -> metrics; an attack selects iterates by their mean of sign * value.
 CRITERIA = {name: (name,) for name in METRICS} | {"top_k_and_kendall": ("top_k", "kendall")}
 
 
@@ -148,7 +154,7 @@ def measure(before: np.ndarray, after: np.ndarray, k: int) -> np.ndarray:
 
 
 def change(criterion: str, before: np.ndarray, after: np.ndarray, k: int) -> np.ndarray:
-    """How far the maps changed by a criterion of `CRITERIA` [B]; larger is further."""
+    """Change of maps by a criterion of `CRITERIA` [B]; a larger value is a larger change."""
     parts = [METRICS[name] for name in CRITERIA[criterion]]
     values = [part.sign * part.function(before, after, k) for part in parts]
     return np.sum(values, 0) / len(parts)

@@ -1,7 +1,7 @@
-"""Random numbers keyed by (seed, row): the same for any batching, device count or resume.
+"""Random numbers keyed by (seed, row): equal for any batching, device count or resume.
 
-Philox is counter based: row r of a stream of d numbers a row starts r * d / 4 counters
-in. Drawing rows [first_row, first_row + B) alone gives what they are in the whole stream.
+Philox is counter based: row r of a stream with d numbers a row starts at counter r * ceil(d / 4).
+Rows [first_row, first_row + B) drawn alone equal those of the whole stream.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ _PER_COUNTER = 4  # 32-bit numbers that one Philox counter yields
 
 
 def uniform_rows(shape: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
-    """Float32 numbers uniform in [0, 1); row i is a function of (seed, first_row + i).
+    """Uniform float32 numbers in [0, 1); row i is a function of (seed, first_row + i).
 
     Args:
       shape: [B, ...], the last axes the same for every row.
-      seed: int [2].
+      seed: int [2], key of the stream.
       first_row: number of the first row in the whole stream.
     """
     return _rows(tf.raw_ops.StatelessRandomUniformV2, shape, seed, first_row)
 
 
 def normal_rows(shape: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
-    """Standard normal float32 numbers; as `uniform_rows` otherwise."""
+    """Standard normal float32 numbers; arguments as in `uniform_rows`."""
     return _rows(tf.raw_ops.StatelessRandomNormalV2, shape, seed, first_row)
 
 
@@ -38,8 +38,8 @@ def _rows(
     size = tf.reduce_prod(shape[1:])
     counters = -(-size // _PER_COUNTER)
     key_counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    ahead = tf.cast(first_row, tf.uint64) * tf.cast(counters, tf.uint64)
-    counter = key_counter.counter + tf.stack([ahead, tf.constant(0, tf.uint64)])
+    offset = tf.cast(first_row, tf.uint64) * tf.cast(counters, tf.uint64)
+    counter = key_counter.counter + tf.stack([offset, tf.constant(0, tf.uint64)])
     numbers = draw(
         shape=tf.stack([shape[0], counters * _PER_COUNTER]),
         key=key_counter.key,

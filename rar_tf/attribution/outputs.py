@@ -40,18 +40,18 @@ class ClassifierOutput:
 
     @property
     def affine_start(self) -> tuple[keras.Model, "ClassifierOutput"] | None:
-        """(affine, rest) with `output(x, y) = rest(affine(x), y)`, if the classifier has them."""
+        """Parts (affine, upper), `output(x, y) = upper(affine(x), y)`; None without them."""
         parts = getattr(self.classifier, "affine_start", None)
-        return parts and (parts.affine, ClassifierOutput(parts.rest, self.of_logits))
+        return parts and (parts.affine, ClassifierOutput(parts.upper, self.of_logits))
 
 
 def label_loss(classifier: keras.Model) -> ClassifierOutput:
-    """The loss of the label, `l_y(x) = -log softmax(f(x))_y` in nats [RAR sec. 3.1]."""
+    """Loss of the label, `l_y(x) = -log softmax(f(x))_y`, in nats  [RAR sec. 3.1]."""
     return ClassifierOutput(classifier, cross_entropy)
 
 
 def label_logit(classifier: keras.Model) -> ClassifierOutput:
-    """The label's logit `f_y(x)`, which [FAR eq. 1-2] and the evaluation attribute."""
+    """Logit of the label, `f_y(x)`, the output of evaluation maps  [FAR eq. 1-2]."""
 
     def logit(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(logits, tf.float32)
@@ -61,7 +61,7 @@ def label_logit(classifier: keras.Model) -> ClassifierOutput:
 
 
 def label_probability(classifier: keras.Model) -> ClassifierOutput:
-    """The label's probability `softmax(f(x))_y`."""
+    """Probability of the label, `softmax(f(x))_y`."""
     return ClassifierOutput(
         classifier, lambda logits, labels: tf.exp(-cross_entropy(logits, labels))
     )

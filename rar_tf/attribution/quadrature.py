@@ -4,16 +4,16 @@ import numpy as np
 
 from rar_tf.checks import check_count
 
-# An accident of typing must not fill the memory; the roots take it by the square of their number.
-_MOST, _MOST_ROOTS = 100_000, 1000
+# Limits of memory; the roots of Legendre polynomials need the square of their number.
+_MAX_STEPS, _MAX_ROOTS = 100_000, 1000
 RULES = ("left", "right", "midpoint", "trapezoid", "gauss_legendre")
 
 
 def nodes_and_weights(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes t_k and weights w_k with `int_0^1 f(t) dt ~ sum_k w_k f(t_k)`.
 
-    `right` (t_k = k/m, k = 1..m) is what the original implementation computes, `left`
-    (k = 0..m-1) what [RAR eq. 3] writes. The error falls as 1/m for these two, as 1/m^2
+    `right` (t_k = k/m, k = 1..m) is the rule of the original implementation, `left`
+    (k = 0..m-1) that of [RAR eq. 3]. The error falls as 1/m for these two, as 1/m^2
     for `midpoint` and `trapezoid`; `gauss_legendre` is exact for polynomials of degree
     2m - 1.
 
@@ -25,14 +25,14 @@ def nodes_and_weights(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
       (nodes, weights): float32 arrays of equal length, ascending nodes, weights of sum 1.
 
     Raises:
-      ValueError: an unknown rule, or steps that is not an integer >= 1 or is absurd.
+      ValueError: an unknown rule, or steps that are not an integer >= 1 or exceed the limit.
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {RULES}. Received: rule={rule!r}")
     check_count("steps", steps)
-    most = _MOST_ROOTS if rule == "gauss_legendre" else _MOST
-    if steps > most:
-        raise ValueError(f"steps of rule {rule} must be <= {most}. Received: steps={steps}")
+    limit = _MAX_ROOTS if rule == "gauss_legendre" else _MAX_STEPS
+    if steps > limit:
+        raise ValueError(f"steps of rule {rule} must be <= {limit}. Received: steps={steps}")
     weights = np.full(steps, 1.0 / steps)
     if rule == "left":
         nodes = np.arange(steps) / steps

@@ -6,8 +6,8 @@ import tensorflow as tf
 def saliency(attribution: tf.Tensor) -> tf.Tensor:
     """Absolute attribution, summed over channels, normalized to the sum H * W.
 
-    The map that the original implementation's metrics and attacks are about. A map of
-    zeros stays zero (a constant map, which the evaluation counts).
+    It is the map of the original implementation's metrics and attacks. A map of zeros stays
+    zero (a constant map, which the evaluation counts).
 
     Args:
       attribution: [B, H, W, C].

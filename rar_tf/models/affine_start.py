@@ -8,7 +8,7 @@ from rar_tf.models.rewrite import functional_view, with_attributes
 
 
 class AffineStart(NamedTuple):
-    """A network in two parts on the same variables, `network(x) = rest(affine(x))`.
+    """A network in two parts on the same variables, `network(x) = upper(affine(x))`.
 
     `affine` maps a line to a line, `A(b + t (x - b)) = A b + t (A x - A b)`,
     and its derivative is the same at all of them: attributions along a line compute it and its
@@ -16,7 +16,7 @@ class AffineStart(NamedTuple):
     """
 
     affine: keras.Model
-    rest: keras.Model
+    upper: keras.Model
 
 
 def with_affine_start(model: keras.Model) -> keras.Model:

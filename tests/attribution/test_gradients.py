@@ -1,4 +1,4 @@
-"""Integrated gradients against closed forms, completeness, chunking, finite differences."""
+"""Integrated gradients against closed forms, completeness, passes, finite differences."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_a_curved_path_keeps_completeness_and_the_straight_one_agrees(cnn):
 
 
 @pytest.mark.parametrize("nodes_per_pass", [1, 3, 5, 99])
-def test_chunks_change_neither_values_nor_gradients(cnn, nodes_per_pass):
+def test_passes_change_neither_values_nor_gradients(cnn, nodes_per_pass):
     classifier, x, y, x_adv = cnn
 
     @tf.function
@@ -114,9 +114,9 @@ def test_chunks_change_neither_values_nor_gradients(cnn, nodes_per_pass):
             size = tf.reduce_sum(tf.abs(ig))
         return [ig, *tape.gradient(size, [x, x_adv, *classifier.trainable_variables])]
 
-    for whole, chunked in zip(run(None), run(nodes_per_pass), strict=True):
+    for full, in_passes in zip(run(None), run(nodes_per_pass), strict=True):
         np.testing.assert_allclose(
-            chunked, whole, rtol=0, atol=1e-5 * float(tf.reduce_max(tf.abs(whole)))
+            in_passes, full, rtol=0, atol=1e-5 * float(tf.reduce_max(tf.abs(full)))
         )
 
 

@@ -13,10 +13,10 @@ SEED = tf.constant([3, 4])
 @pytest.mark.parametrize("draw", [uniform_rows, normal_rows])
 @pytest.mark.parametrize("row_shape", [(5,), (4, 4, 3), ()])
 def test_a_part_of_the_rows_is_what_it_is_in_the_whole(draw, row_shape):
-    whole = draw([10, *row_shape], SEED)
+    full = draw([10, *row_shape], SEED)
     for first, count in ((0, 3), (3, 5), (9, 1)):
         part = draw([count, *row_shape], SEED, first)
-        np.testing.assert_array_equal(part, whole[first : first + count])
+        np.testing.assert_array_equal(part, full[first : first + count])
 
 
 def test_seeds_and_rows_differ():

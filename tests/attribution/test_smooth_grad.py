@@ -1,4 +1,4 @@
-"""SmoothGrad in closed form, and attributions that spare the weight gradients."""
+"""SmoothGrad in closed form, and attributions without weight gradients."""
 
 import numpy as np
 import pytest
@@ -27,9 +27,9 @@ def test_of_squares_is_twice_the_mean_noisy_image(nodes_per_pass):
 
 def test_rows_do_not_depend_on_their_batch():
     options = {"samples": 2, "sigma": 0.3, "seed": SEED}
-    whole = smooth_grad(squares, X, Y, **options)
+    full = smooth_grad(squares, X, Y, **options)
     np.testing.assert_array_equal(
-        smooth_grad(squares, X[1:], Y[1:], first_row=1, **options), whole[1:]
+        smooth_grad(squares, X[1:], Y[1:], first_row=1, **options), full[1:]
     )
 
 
@@ -63,9 +63,9 @@ def test_values_and_image_gradients_are_the_same_without_weight_gradients(which,
         other_value, other_gradient, other_kernels = run(X, **options)
         np.testing.assert_allclose(other_value, value, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(other_gradient, gradient, rtol=1e-3, atol=1e-5)
-        for ours, theirs in zip(other_kernels, kernels, strict=True):
-            expected = theirs if options["weight_gradients"] else tf.zeros_like(theirs)
-            np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
+        for actual, reference in zip(other_kernels, kernels, strict=True):
+            expected = reference if options["weight_gradients"] else tf.zeros_like(reference)
+            np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -80,13 +80,13 @@ def test_corners_move_up_to_the_limit_and_no_further(limits, most):
 
 
 def test_uniform_draws_are_a_function_of_seed_and_index():
-    whole = augment._uniform(np.arange(1000), 11, seed=3)
-    np.testing.assert_array_equal(whole[[7, 900]], augment._uniform(np.array([7, 900]), 11, seed=3))
-    assert (whole != augment._uniform(np.arange(1000), 11, seed=4)).any(axis=1).all()
-    assert 0 <= whole.min() and whole.max() < 1
-    np.testing.assert_allclose(whole.mean(axis=0), 0.5, atol=0.05)
-    np.testing.assert_allclose(whole.var(axis=0), 1 / 12, atol=0.01)
-    off_diagonal = np.corrcoef(whole.T) - np.eye(11)
+    full = augment._uniform(np.arange(1000), 11, seed=3)
+    np.testing.assert_array_equal(full[[7, 900]], augment._uniform(np.array([7, 900]), 11, seed=3))
+    assert (full != augment._uniform(np.arange(1000), 11, seed=4)).any(axis=1).all()
+    assert 0 <= full.min() and full.max() < 1
+    np.testing.assert_allclose(full.mean(axis=0), 0.5, atol=0.05)
+    np.testing.assert_allclose(full.var(axis=0), 1 / 12, atol=0.01)
+    off_diagonal = np.corrcoef(full.T) - np.eye(11)
     assert np.abs(off_diagonal).max() < 0.15
 
 
@@ -134,9 +134,9 @@ def test_equalization_comes_after_the_warp_and_on_unchanged_images_too():
 
 def test_resuming_a_balanced_run():
     split = BalancedSplit(source(), per_class=6, seed=0, equalized=True)
-    whole = list(training_batches(split, batch_size=4, seed=1, steps=9))
+    full = list(training_batches(split, batch_size=4, seed=1, steps=9))
     tail = list(training_batches(split, batch_size=4, seed=1, steps=4, first_step=5))
-    for (x, y), (x_again, y_again) in zip(whole[5:], tail, strict=True):
+    for (x, y), (x_again, y_again) in zip(full[5:], tail, strict=True):
         np.testing.assert_array_equal(x, x_again)
         np.testing.assert_array_equal(y, y_again)
 

@@ -43,9 +43,9 @@ def test_a_batch_larger_than_the_split_spans_epochs():
 
 def test_a_resumed_run_sees_the_batches_of_an_uninterrupted_one():
     split = numbered(23)
-    whole = labels_of(training_batches(split, batch_size=5, seed=3, steps=12))
+    full = labels_of(training_batches(split, batch_size=5, seed=3, steps=12))
     tail = labels_of(training_batches(split, batch_size=5, seed=3, first_step=7, steps=5))
-    assert tail == whole[7:]
+    assert tail == full[7:]
 
 
 def test_another_seed_is_another_order():

@@ -69,7 +69,7 @@ def test_a_truncated_and_a_missing_archive(tmp_path):
         load("cifar10", manual_dir=tmp_path)
 
 
-def test_offline_the_error_names_the_ways_out(tmp_path, monkeypatch):
+def test_offline_the_error_names_the_options(tmp_path, monkeypatch):
     def offline(url):
         raise ConnectionError(f"{url} cannot be reached: made up")
 

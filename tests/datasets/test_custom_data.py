@@ -86,8 +86,8 @@ LABELS = np.repeat([0, 1], 10)
 
 
 def save(tmp_path, **arrays):
-    np.savez(tmp_path / "own.npz", **arrays)
-    return f"npz:{tmp_path / 'own.npz'}"
+    np.savez(tmp_path / "custom.npz", **arrays)
+    return f"npz:{tmp_path / 'custom.npz'}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Test images that stand in the training data."""
+"""Test images that are training images too."""
 
 import dataclasses
 
@@ -18,16 +18,16 @@ def split(*seeds):
 
 
 def data(train, validation, test):
-    return ImageData("mine", 2, (6, 5, 1), ("a", "b"), "memory", train, validation, test)
+    return ImageData("pets", 2, (6, 5, 1), ("a", "b"), "memory", train, validation, test)
 
 
-def test_images_of_train_and_validation_are_found_in_test_whatever_their_label():
-    mine = data(split(1, 2, 3, 4), split(5, 6), split(7, 2, 8, 6, 2))
-    np.testing.assert_array_equal(duplicates(mine), [1, 3, 4])
-    assert not len(duplicates(mine, "validation"))
-    one_pixel = mine.test.images.copy()
+def test_images_of_train_and_validation_are_found_in_test_with_any_label():
+    pets = data(split(1, 2, 3, 4), split(5, 6), split(7, 2, 8, 6, 2))
+    np.testing.assert_array_equal(duplicates(pets), [1, 3, 4])
+    assert not len(duplicates(pets, "validation"))
+    one_pixel = pets.test.images.copy()
     one_pixel[:, 0, 0] ^= 1
-    other = dataclasses.replace(mine, test=Split(one_pixel, mine.test.labels))
+    other = dataclasses.replace(pets, test=Split(one_pixel, pets.test.labels))
     assert not len(duplicates(other))
 
 
@@ -41,7 +41,7 @@ def test_balanced_and_equalized_training_images_are_compared_as_they_are_read():
     np.testing.assert_array_equal(duplicates(data(balanced, None, test)), [1])
 
 
-def test_what_cannot_be_compared():
+def test_encoded_images_are_not_compared():
     class Encoded:
         def __len__(self):
             return 1

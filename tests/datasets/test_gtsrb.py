@@ -186,7 +186,7 @@ def test_missing_and_truncated_archives_say_where_to_get_them(folder, archive):
         load_gtsrb(folder)
 
 
-def test_offline_the_error_names_the_ways_out(tmp_path, monkeypatch):
+def test_offline_the_error_names_the_options(tmp_path, monkeypatch):
     def offline(url):
         raise ConnectionError(f"{url} cannot be reached: made up")
 

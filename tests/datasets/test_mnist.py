@@ -30,7 +30,7 @@ TOYS = {"mnist": toy_arrays(0), "fashion_mnist": toy_arrays(1)}
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
-    """Lets small files stand for the published ones; no system copy, no network."""
+    """Register small files as the published ones; no system copy, no network."""
     files = {
         part: dataclasses.replace(
             spec,
@@ -66,7 +66,7 @@ def write(folder, name, parts=tuple(idx.FILES), compress=True):
 
 
 def prepare_with_tfds(name, data_dir, monkeypatch):
-    """Runs TFDS's own builder on the toy files."""
+    """Prepare the toy files with TFDS's builder."""
 
     def examples(self, num_examples, data_path, label_path):
         half = "train" if "train" in str(data_path) else "test"
@@ -121,7 +121,7 @@ def test_the_system_copy_is_used_when_there_is_no_other(toy):
     assert data.source == f"system copy of the IDX files in {toy / 'system'}"
 
 
-def test_offline_one_error_names_the_ways_out_at_once(toy):
+def test_offline_one_error_names_the_options_at_once(toy):
     begin = time.monotonic()
     with pytest.raises(
         FileNotFoundError,
@@ -163,7 +163,7 @@ def test_an_empty_manual_folder_is_an_error_even_if_other_sources_work(toy):
         load("fashion_mnist", manual_dir=toy / "empty")
 
 
-def test_a_foreign_file_is_called_by_its_name(toy):
+def test_the_error_names_a_foreign_file(toy):
     write(toy / "m", "mnist")
     with pytest.raises(
         ValueError,
@@ -172,7 +172,7 @@ def test_a_foreign_file_is_called_by_its_name(toy):
         load("fashion_mnist", manual_dir=toy / "m")
 
 
-def test_test_images_under_the_training_name_are_called_by_their_name(toy):
+def test_the_error_names_test_images_under_the_training_name(toy):
     folder = write(toy / "m", "mnist")
     names = [folder / f"{idx.FILES[part].file_name}.gz" for part in ("test_images", "train_images")]
     names[1].write_bytes(names[0].read_bytes())
@@ -185,8 +185,8 @@ def test_test_images_under_the_training_name_are_called_by_their_name(toy):
 def test_truncated_and_corrupted_files(toy):
     folder = write(toy / "m", "mnist")
     path = folder / "t10k-images-idx3-ubyte.gz"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-200])
+    full = path.read_bytes()
+    path.write_bytes(full[:-200])
     with pytest.raises(ValueError, match=r"t10k-images.*must be a complete gzip.*truncated"):
         load("mnist", manual_dir=folder)
     content = idx.encode(TOYS["mnist"]["test_images"])

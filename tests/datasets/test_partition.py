@@ -40,17 +40,17 @@ def test_a_class_of_one_example_cannot_be_on_both_sides():
         hold_out(np.array([0, 0, 3]), 0.5, seed=0)
 
 
-def test_images_in_class_order_are_mixed_and_others_left_alone():
+def test_images_in_class_order_are_shuffled_and_others_unchanged():
     def split(*labels):
         pixels = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
         return Split(pixels, np.array(labels, np.int32))
 
     ordered = split(*np.repeat(np.arange(5), 20))
-    found = shuffle_if_sorted(ordered, seed=0)
-    assert len(np.unique(found.labels[:20])) == 5
-    np.testing.assert_array_equal(found.images.ravel() // 20, found.labels)
-    np.testing.assert_array_equal(np.sort(found.images.ravel()), np.arange(100))
-    np.testing.assert_array_equal(shuffle_if_sorted(ordered, seed=0).labels, found.labels)
-    assert (shuffle_if_sorted(ordered, seed=1).labels != found.labels).any()
-    for as_it_is in (split(0, 1, 0, 1), split(0, 1, 2), None):
-        assert shuffle_if_sorted(as_it_is, seed=0) is as_it_is
+    result = shuffle_if_sorted(ordered, seed=0)
+    assert len(np.unique(result.labels[:20])) == 5
+    np.testing.assert_array_equal(result.images.ravel() // 20, result.labels)
+    np.testing.assert_array_equal(np.sort(result.images.ravel()), np.arange(100))
+    np.testing.assert_array_equal(shuffle_if_sorted(ordered, seed=0).labels, result.labels)
+    assert (shuffle_if_sorted(ordered, seed=1).labels != result.labels).any()
+    for examples in (split(0, 1, 0, 1), split(0, 1, 2), None):
+        assert shuffle_if_sorted(examples, seed=0) is examples

@@ -93,7 +93,7 @@ def test_mixed_derivative_by_a_weight():
 
 
 class Block(keras.layers.Layer):
-    """A user's own residual layer: ReLUs as attributes, in lists, as functions."""
+    """A custom residual layer: ReLUs as attributes, in lists, as functions."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -137,8 +137,8 @@ def nested():
 
 
 def shared():
-    twice = dense(5, activation="relu")
-    return functional(twice, twice, dense(2))
+    shared = dense(5, activation="relu")
+    return functional(shared, shared, dense(2))
 
 
 def subclassed():
@@ -147,7 +147,7 @@ def subclassed():
     return model
 
 
-# (model, number of ReLUs found)
+# (model, number of ReLUs)
 MODELS = {
     "dense": (lambda: functional(dense(5, activation="relu"), dense(2)), 1),
     "activation layer": (lambda: functional(dense(5), keras.layers.Activation("relu")), 1),
@@ -164,8 +164,8 @@ MODELS = {
     "capped": (lambda: functional(dense(5), keras.layers.ReLU(max_value=0.5)), 1),
     "nested": (nested, 4),
     "shared": (shared, 1),
-    "own layer": (lambda: functional(dense(5), Block(), dense(2)), 3),
-    "own model": (subclassed, 4),
+    "custom layer": (lambda: functional(dense(5), Block(), dense(2)), 3),
+    "custom model": (subclassed, 4),
     "sequential": (lambda: keras.Sequential([keras.Input((5,)), dense(5), keras.layers.ReLU()]), 1),
 }
 
@@ -196,10 +196,10 @@ def test_second_derivative_twin_keeps_values_and_gradients(model, points):
     assert count_relus(model) == count
     twin = with_softplus_second_derivative(model, 4.0)
     assert twin is not model and twin.name == model.name
-    for ours, theirs in zip(
+    for actual, expected in zip(
         value_and_gradient(twin, points), value_and_gradient(model, points), strict=True
     ):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_softplus_twin_is_smooth_and_shares(model, points):
@@ -257,8 +257,10 @@ def test_model_of_convolutions_and_pooling():
     assert count_relus(model) == 3
     twin = with_softplus_second_derivative(model)
     np.testing.assert_array_equal(twin(x), model(x))
-    for ours, theirs in zip(value_and_gradient(twin, x), value_and_gradient(model, x), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for actual, expected in zip(
+        value_and_gradient(twin, x), value_and_gradient(model, x), strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
     conv1, bias1, conv2, bias2, dense1, bias3, dense2, bias4 = model.weights
     h = tf.nn.softplus(tf.nn.conv2d(x, conv1, 1, "SAME") + bias1)
     h = tf.nn.max_pool2d(h, 2, 2, "SAME")
@@ -362,8 +364,8 @@ def test_top_k_direction_is_the_originals(attack):
     mask = np.zeros((4, 784), "float32")
     np.put_along_axis(mask, order, 1, 1)
     mask = mask.reshape(4, 28, 28)
-    ours = directions(lambda x: -tf.reduce_sum(clean_explainer(twin, x, y) * mask, [1, 2]), x)
-    np.testing.assert_array_equal(ours, figures["top_k_first_direction"])
+    actual = directions(lambda x: -tf.reduce_sum(clean_explainer(twin, x, y) * mask, [1, 2]), x)
+    np.testing.assert_array_equal(actual, figures["top_k_first_direction"])
 
 
 def test_mass_center_direction_is_the_originals(attack):
@@ -375,5 +377,5 @@ def test_mass_center_direction_is_the_originals(attack):
         return tf.reduce_sum(clean_explainer(twin, x, y)[..., None] * grid, [1, 2]) / 784
 
     start = np.trunc(center(x))
-    ours = directions(lambda x: tf.reduce_sum((center(x) - start) ** 2, 1), x)
-    np.testing.assert_array_equal(ours, figures["mass_center_first_direction"])
+    actual = directions(lambda x: tf.reduce_sum((center(x) - start) ** 2, 1), x)
+    np.testing.assert_array_equal(actual, figures["mass_center_first_direction"])

@@ -1,4 +1,4 @@
-"""What fits a data set, what does not, and what the errors say."""
+"""Models that fit a data set, models that do not, and their errors."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ SHAPE = (4, 6, 3)
 
 def model(*first, shape=SHAPE, classes=3, scale=1.0):
     steps = [*first, keras.layers.Flatten(), keras.layers.Dense(classes)]
-    made = keras.Sequential([keras.Input(shape), *steps], name="own")
+    made = keras.Sequential([keras.Input(shape), *steps], name="custom")
     made.set_weights([scale * w for w in made.get_weights()])
     return made
 
@@ -23,43 +23,43 @@ def nested(layer):
     return model(inner)
 
 
-def test_a_fitting_model_comes_back_as_it_is():
-    own = model()
-    assert adapt_to_dataset(own, SHAPE, 3, name="mine") == (own, "logits")
-    assert adapt_to_dataset(own, SHAPE, 2, name="mine", exact=False) == (own, "logits")
+def test_a_fitting_model_is_returned_unchanged():
+    custom = model()
+    assert adapt_to_dataset(custom, SHAPE, 3, name="pets") == (custom, "logits")
+    assert adapt_to_dataset(custom, SHAPE, 2, name="pets", exact=False) == (custom, "logits")
     any_size = keras.Sequential(
         [keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
     )
-    assert adapt_to_dataset(any_size, SHAPE, 3, name="mine")[1] == "logits"
+    assert adapt_to_dataset(any_size, SHAPE, 3, name="pets")[1] == "logits"
     # Back to [0, 255] first, or no rescaling at all.
     rescaled = model(keras.layers.Rescaling(255.0), keras.layers.Rescaling(1 / 255))
-    assert adapt_to_dataset(rescaled, SHAPE, 3, name="mine")[1] == "logits"
+    assert adapt_to_dataset(rescaled, SHAPE, 3, name="pets")[1] == "logits"
     assert (
-        adapt_to_dataset(model(keras.layers.Rescaling(2.0, -1.0)), SHAPE, 3, name="mine")[1]
+        adapt_to_dataset(model(keras.layers.Rescaling(2.0, -1.0)), SHAPE, 3, name="pets")[1]
         == "logits"
     )
 
 
 @pytest.mark.parametrize(
-    ("own", "classes", "message"),
+    ("custom", "classes", "message"),
     [
-        (lambda: model(shape=(4, 6, 1)), 3, r"must take images 4x6x3 as mine has them\. .*6, 1\)"),
-        (model, 4, "must have 4 classes, as mine has. Received: a model of 3 classes"),
+        (lambda: model(shape=(4, 6, 1)), 3, r"must take images 4x6x3 as pets has them\. .*6, 1\)"),
+        (model, 4, "must have 4 classes, as pets has. Received: a model of 3 classes"),
         (lambda: model(keras.layers.Rescaling(1 / 255)), 3, r"pixels in \[0, 1\].*\(0\.003922\)"),
         (lambda: nested(keras.layers.Rescaling(1 / 127.5, -1)), 3, r"Received: .*\(0\.007843\)"),
-        (lambda: model(scale=np.nan), 3, "finite logits of images of mine. Received: NaN"),
+        (lambda: model(scale=np.nan), 3, "finite logits of images of pets. Received: NaN"),
     ],
 )
-def test_what_does_not_fit(own, classes, message):
+def test_models_that_do_not_fit(custom, classes, message):
     with pytest.raises(ValueError, match=message):
-        adapt_to_dataset(own(), SHAPE, classes, name="mine")
+        adapt_to_dataset(custom(), SHAPE, classes, name="pets")
 
 
 @pytest.mark.parametrize("name", sorted(STRIPPED.keys() - {"lambda"}))
 def test_logits_without_their_softmax_are_saved_as_plain_keras(name, tmp_path):
-    own = STRIPPED[name]()
-    logits, how = adapt_to_dataset(own, (2, 2, 1), 3, name="mine")
-    assert how == "stripped_softmax"
+    custom = STRIPPED[name]()
+    logits, conversion = adapt_to_dataset(custom, (2, 2, 1), 3, name="pets")
+    assert conversion == "stripped_softmax"
     logits.save(tmp_path / "logits.keras")
     assert "rar_tf" not in logits.to_json()
     x = tf.random.stateless_uniform((2, 2, 2, 1), (0, 0))

@@ -34,13 +34,14 @@ def derivatives(network, by_variables=True, **options):
 
 def test_the_parts_are_the_model(twin):
     network = with_affine_start(twin)
-    affine, rest = network.affine_start
-    np.testing.assert_array_equal(rest(affine(X)), twin(X))
+    affine, upper = network.affine_start
+    np.testing.assert_array_equal(upper(affine(X)), twin(X))
     np.testing.assert_allclose(
         affine(0.3 * X + 0.7 * OTHER), 0.3 * affine(X) + 0.7 * affine(OTHER), atol=1e-6
     )
     assert all(
-        a is b for a, b in zip(network.variables, [*affine.variables, *rest.variables], strict=True)
+        a is b
+        for a, b in zip(network.variables, [*affine.variables, *upper.variables], strict=True)
     )
     assert not hasattr(twin, "affine_start")
 
@@ -49,22 +50,22 @@ def test_the_parts_are_the_model(twin):
 @pytest.mark.parametrize("rule", ["right", "trapezoid"])
 def test_integrated_gradients_and_their_derivatives_stay(twin, rule, nodes_per_pass):
     settings = {"steps": 5, "rule": rule, "nodes_per_pass": nodes_per_pass}
-    found, expected = (
+    result, expected = (
         derivatives(with_affine_start(twin), **settings),
         derivatives(twin, **settings),
     )
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(result, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max() + 1e-12)
 
 
-def test_an_attack_alone_gets_the_derivative_by_x(twin):
+def test_without_weight_gradients_the_derivative_by_x_is_the_same(twin):
     settings = {"steps": 5, "nodes_per_pass": 2, "weight_gradients": False}
-    found = derivatives(with_affine_start(twin), by_variables=False, **settings)[1]
+    result = derivatives(with_affine_start(twin), by_variables=False, **settings)[1]
     expected = derivatives(twin, steps=5)[1]
-    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(result, expected, atol=2e-5 * np.abs(expected).max())
 
 
-def test_bfloat16_comes_as_near_as_without():
+def test_bfloat16_is_as_accurate_as_without():
     model = small_cnn(num_classes=3, input_shape=(12, 12, 1), seed=3)
     exact = derivatives(softplus_twin(for_double_backprop(model)), steps=5)
     plain = softplus_twin(for_double_backprop(model, "mixed_bfloat16"))
@@ -75,15 +76,15 @@ def test_bfloat16_comes_as_near_as_without():
     assert errors[0][0] < 1.5 * errors[1][0] and errors[0][1] < 1.5 * errors[1][1]
 
 
-def test_the_first_layer_sees_an_image_once_whatever_the_nodes(twin, monkeypatch):
-    network, seen = with_affine_start(twin), []
+def test_the_first_layer_is_called_once_an_image_for_any_number_of_nodes(twin, monkeypatch):
+    network, calls = with_affine_start(twin), []
     conv = network.affine_start.affine.layers[-1]
     call = type(conv).call
     monkeypatch.setattr(
-        type(conv), "call", lambda self, x: (seen.append((self.name, len(x))), call(self, x))[1]
+        type(conv), "call", lambda self, x: (calls.append((self.name, len(x))), call(self, x))[1]
     )
     integrated_gradients(label_loss(network), X, Y, baseline=OTHER, steps=10)
-    assert [n for name, n in seen if name == conv.name] == [4, 4]  # X and the baseline
+    assert [n for name, n in calls if name == conv.name] == [4, 4]  # X and the baseline
 
 
 def image():
@@ -112,14 +113,14 @@ def linear():
     return keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
 
 
-class Own(keras.Model):
+class Subclassed(keras.Model):
     """Not a graph of layers."""
 
     def call(self, x):
         return tf.reduce_sum(x, [1, 2])
 
 
-@pytest.mark.parametrize("make", [with_relu, with_skip, with_a_shared_layer, linear, Own])
+@pytest.mark.parametrize("make", [with_relu, with_skip, with_a_shared_layer, linear, Subclassed])
 def test_other_networks_have_none(make):
     model = make()
     assert with_affine_start(model).affine_start is None

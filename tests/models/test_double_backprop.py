@@ -35,21 +35,21 @@ def second_derivatives(network, x=X):
 
 
 def assert_same(network, other, tolerance=1e-5):
-    found, expected = second_derivatives(network), second_derivatives(other)
-    for a, b in zip(found, expected, strict=True):
+    result, expected = second_derivatives(network), second_derivatives(other)
+    for a, b in zip(result, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max() + 1e-12)
 
 
-def test_float32_twin_is_the_model(model):
-    twin = for_double_backprop(model)
-    np.testing.assert_array_equal(twin(X), model(X))
-    assert_same(twin, model)
-    for a, b in zip(twin.trainable_variables, model.trainable_variables, strict=True):
+def test_float32_copy_is_the_model(model):
+    copy = for_double_backprop(model)
+    np.testing.assert_array_equal(copy(X), model(X))
+    assert_same(copy, model)
+    for a, b in zip(copy.trainable_variables, model.trainable_variables, strict=True):
         assert a is b
 
 
 @pytest.mark.parametrize("beta", [1.0, 5.0])
-def test_smoothed_twin_is_the_smoothed_model(model, beta):
+def test_softplus_twin_of_the_copy_is_that_of_the_model(model, beta):
     assert_same(softplus_twin(for_double_backprop(model), beta), softplus_twin(model, beta), 2e-5)
     smooth = with_softplus_second_derivative(model, beta)
     assert_same(for_double_backprop(smooth), smooth, 2e-5)
@@ -66,17 +66,17 @@ def test_gradient_of_a_tied_window_is_not_multiplied(model):
         np.testing.assert_allclose(tf.reduce_sum(a), tf.reduce_sum(b), atol=2e-4)
 
 
-def test_bfloat16_comes_near(model):
-    found = second_derivatives(for_double_backprop(model, "mixed_bfloat16"))
+def test_bfloat16_is_close(model):
+    result = second_derivatives(for_double_backprop(model, "mixed_bfloat16"))
     expected = second_derivatives(model)
-    assert found[0].dtype == tf.float32
-    for a, b in zip(found, expected, strict=True):
+    assert result[0].dtype == tf.float32
+    for a, b in zip(result, expected, strict=True):
         a, b = np.ravel(a), np.ravel(b)
         if np.linalg.norm(b) > 1e-6:
             assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.98
 
 
-def test_moved_activations_go_by_another_name(model):
+def test_layers_of_moved_activations_have_another_name(model):
     names = [layer.name for layer in for_double_backprop(model, keep=("conv2",)).layers]
     assert names[1:5] == ["conv1_before_activation", "pool1", "conv2", "pool2"]
     kept = for_double_backprop(model, keep=("conv1", "conv2"))
@@ -86,7 +86,7 @@ def test_moved_activations_go_by_another_name(model):
 
 
 def branching(pool):
-    """A ReLU that something other than the pooling sees too, and odd sides."""
+    """A ReLU that another layer than the pooling uses too, and odd sides."""
     image = keras.Input((12, 12, 1))
     h = keras.layers.Conv2D(4, 3, activation="relu", padding="same", name="shared")(image)
     pooled = keras.layers.MaxPooling2D(pool, padding="same")(h)
@@ -99,10 +99,10 @@ def branching(pool):
 @pytest.mark.parametrize("pool", [2, 3, (2, 1)])
 def test_other_graphs_keep_their_function(pool):
     other = branching(pool)
-    twin = for_double_backprop(other)
-    assert "shared" in [layer.name for layer in twin.layers]
-    np.testing.assert_array_equal(twin(X), other(X))
-    assert_same(twin, other)
+    copy = for_double_backprop(other)
+    assert "shared" in [layer.name for layer in copy.layers]
+    np.testing.assert_array_equal(copy(X), other(X))
+    assert_same(copy, other)
 
 
 def test_a_pooling_in_two_places_of_unlike_sides_stays():
@@ -124,19 +124,21 @@ def test_a_sequential_model_and_its_regularization():
             keras.layers.Dense(3),
         ]
     )
-    twin = for_double_backprop(model)
-    assert_same(twin, model)
-    np.testing.assert_allclose(tf.add_n(twin.losses), tf.add_n(model.losses))
+    copy = for_double_backprop(model)
+    assert_same(copy, model)
+    np.testing.assert_allclose(tf.add_n(copy.losses), tf.add_n(model.losses))
 
 
-def test_what_cannot_be_rewritten_stays_or_is_refused():
-    class Mine(keras.Model):
+def test_other_models_are_returned_or_refused():
+    class Subclassed(keras.Model):
         def call(self, x):
             return x
 
-    mine = Mine()
-    assert for_double_backprop(mine) is mine
-    with pytest.raises(ValueError, match="needs a Functional or Sequential .* Received: Mine"):
-        for_double_backprop(mine, "mixed_bfloat16")
+    subclassed = Subclassed()
+    assert for_double_backprop(subclassed) is subclassed
+    with pytest.raises(
+        ValueError, match="needs a Functional or Sequential .* Received: Subclassed"
+    ):
+        for_double_backprop(subclassed, "mixed_bfloat16")
     with pytest.raises(ValueError, match="precision must be one of .* Received: precision='half'"):
-        for_double_backprop(mine, "half")
+        for_double_backprop(subclassed, "half")

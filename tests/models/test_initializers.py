@@ -67,9 +67,9 @@ def test_seeds(model):
         np.testing.assert_array_equal(first, again)
         assert np.abs(first - other).max() > 0
     # What a model draws does not hang on what it held, nor on which of two equal models it is.
-    twin = small_cnn(seed=7)
-    reinitialize(twin, "PTD", 1)
-    np.testing.assert_array_equal(twin.get_weights()[0], draws[2][0])
+    other = small_cnn(seed=7)
+    reinitialize(other, "PTD", 1)
+    np.testing.assert_array_equal(other.get_weights()[0], draws[2][0])
 
 
 def test_normalizations_keep_their_weights():

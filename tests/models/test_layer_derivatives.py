@@ -1,4 +1,4 @@
-"""Derivatives borrowed from another point, against those of the points themselves."""
+"""Derivatives of the second half of the points, against those of the points themselves."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ def model():
     return model
 
 
-def test_all_layers_give_the_other_points_gradient_and_none_its_own(model):
+def test_all_layers_give_the_other_points_gradient_and_none_the_same(model):
     both = tf.concat([X, OTHER], 0)
     assert nonlinear_layers(model) == NAMES
     everything = with_derivatives_of_second_half(model, NAMES)
@@ -55,28 +55,28 @@ def test_one_layers_gates_by_hand():
         one = v @ c > 0
         return one, (v @ c * one) @ b > 0
 
-    for borrowed in ("one", "two"):
-        one = gates(u if borrowed == "one" else x)[0]
-        two = gates(u if borrowed == "two" else x)[1]
-        wanted = ((a[:, 0] * two) @ b.T * one) @ c.T
-        twin = with_derivatives_of_second_half(network, [borrowed])
-        found = gradients(twin, tf.constant(np.concatenate([x, u])))[:4]
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
-        assert np.abs(found - gradients(network, tf.constant(x))).max() > 0.01
+    for layer in ("one", "two"):
+        one = gates(u if layer == "one" else x)[0]
+        two = gates(u if layer == "two" else x)[1]
+        expected = ((a[:, 0] * two) @ b.T * one) @ c.T
+        rewritten = with_derivatives_of_second_half(network, [layer])
+        result = gradients(rewritten, tf.constant(np.concatenate([x, u])))[:4]
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+        assert np.abs(result - gradients(network, tf.constant(x))).max() > 0.01
 
 
-def test_what_cannot_be_told_apart_is_refused(model):
+def test_unknown_layers_and_other_models_are_refused(model):
     with pytest.raises(ValueError, match="layers must be of conv1, .*dense1. Received: logits"):
         with_derivatives_of_second_half(model, ["logits"])
     inner = keras.Sequential([keras.Input((12, 12, 1)), model])
     with pytest.raises(ValueError, match="model must not hold models. Received: one with small"):
         nonlinear_layers(inner)
 
-    class Own(keras.Model):
-        """Its layers are out of sight."""
+    class Subclassed(keras.Model):
+        """Neither Functional nor Sequential."""
 
-    with pytest.raises(ValueError, match="Functional or Sequential. Received: Own"):
-        nonlinear_layers(Own())
+    with pytest.raises(ValueError, match="Functional or Sequential. Received: Subclassed"):
+        nonlinear_layers(Subclassed())
 
 
 def test_residual_networks():
@@ -84,7 +84,7 @@ def test_residual_networks():
     x, other = (tf.constant(RANDOM.random((2, 16, 16, 1)), tf.float32) for _ in range(2))
     names = nonlinear_layers(network)
     assert len(names) == 17
-    twin = with_derivatives_of_second_half(network, names)
+    rewritten = with_derivatives_of_second_half(network, names)
     np.testing.assert_allclose(
-        gradients(twin, tf.concat([x, other], 0))[:2], gradients(network, other), atol=1e-5
+        gradients(rewritten, tf.concat([x, other], 0))[:2], gradients(network, other), atol=1e-5
     )

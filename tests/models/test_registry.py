@@ -14,8 +14,8 @@ def test_build_hands_on_every_argument(architecture):
     assert model.name == architecture
     assert model.input_shape == (None, 8, 8, 3) and model.output_shape == (None, 3)
     assert model.losses and not build(architecture, **arguments).losses
-    for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(

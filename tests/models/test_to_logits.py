@@ -9,10 +9,10 @@ from rar_tf.models import small_cnn, to_logits
 
 
 class Probabilities(keras.Model):
-    """A user's own model, whose softmax nobody can see."""
+    """A custom model, whose softmax is hidden in `call`."""
 
     def __init__(self, layers):
-        super().__init__(name="own")
+        super().__init__(name="custom")
         self.body = layers
 
     def call(self, x):
@@ -41,7 +41,7 @@ def sequential(*steps):
     return keras.Sequential([keras.Input((2, 2, 1)), *steps])
 
 
-def own():
+def custom():
     model = Probabilities(head())
     model(np.zeros((1, 2, 2, 1), "float32"))
     return model
@@ -60,7 +60,7 @@ STRIPPED = {
     "nested": lambda: functional(sequential(functional(*head("softmax")))),
 }
 LOGARITHM = {
-    "own": own,
+    "custom": custom,
     "divided": lambda: functional(*head(), keras.ops.exp, lambda h: h / keras.ops.sum(h, -1, True)),
     "ensemble": lambda: functional(
         lambda x: keras.layers.Average()(
@@ -80,8 +80,8 @@ def x():
 def test_final_softmax_is_stripped(name, outputs, x):
     model = STRIPPED[name]()
     probabilities = model(x).numpy()
-    logits, how = to_logits(model, outputs)
-    assert how == "stripped_softmax" and logits.name == model.name
+    logits, conversion = to_logits(model, outputs)
+    assert conversion == "stripped_softmax" and logits.name == model.name
     z = logits(x).numpy()
     np.testing.assert_allclose(tf.nn.softmax(z), probabilities, atol=1e-6)
     # Logits, not log-probabilities: those of a dense layer by hand.
@@ -98,8 +98,8 @@ def test_final_softmax_is_stripped(name, outputs, x):
 @pytest.mark.parametrize("name", LOGARITHM)
 def test_other_probabilities_are_replaced_by_their_logarithm(name, x):
     model = LOGARITHM[name]()
-    log, how = to_logits(model, "auto", sample=x)
-    assert how == "log_probability"
+    log, conversion = to_logits(model, "auto", sample=x)
+    assert conversion == "log_probability"
     np.testing.assert_allclose(log(x, training=False), np.log(model(x)), atol=1e-6)
     model.weights[0].assign(2 * model.weights[0])
     np.testing.assert_allclose(log(x), np.log(model(x)), atol=1e-6)
@@ -110,8 +110,8 @@ def test_logarithm_is_clipped_and_has_a_gradient():
     model = functional(*head(), lambda h: keras.ops.softmax(h) * 1.0)
     model.set_weights([0 * w for w in model.get_weights()])
     model.weights[-1].assign([0.0, 0.0, 200.0])
-    log, how = to_logits(model)
-    assert how == "log_probability"
+    log, conversion = to_logits(model)
+    assert conversion == "log_probability"
     x = tf.zeros((1, 2, 2, 1))
     np.testing.assert_allclose(log(x)[0], [np.log(1.1754944e-38)] * 2 + [0], rtol=1e-6)
     model.weights[-1].assign([0.0, 1.0, 2.0])
@@ -131,16 +131,16 @@ def test_logarithm_is_clipped_and_has_a_gradient():
         lambda: functional(*head("relu")),
     ],
 )
-def test_logits_are_left_alone(build):
+def test_logits_are_returned_unchanged(build):
     model = build()
     assert to_logits(model) == (model, "logits")
 
 
-def test_the_users_word_is_taken(x):
+def test_given_outputs_are_not_guessed(x):
     model = functional(*head("softmax"))
     assert to_logits(model, "logits") == (model, "logits")
-    log, how = to_logits(functional(*head("softplus")), "probabilities")
-    assert how == "log_probability"
+    log, conversion = to_logits(functional(*head("softplus")), "probabilities")
+    assert conversion == "log_probability"
     assert log(x).shape == (5, 3)
 
 
@@ -150,8 +150,8 @@ def test_stripped_model_of_mixed_precision_keeps_float32_logits(x):
         model = functional(*head(), keras.layers.Softmax(dtype="float32"))
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    logits, how = to_logits(model)
-    assert how == "stripped_softmax"
+    logits, conversion = to_logits(model)
+    assert conversion == "stripped_softmax"
     assert logits(x).dtype == tf.float32
 
 
@@ -179,7 +179,7 @@ def test_stripped_model_of_mixed_precision_keeps_float32_logits(x):
             r"one output .* Received: \(None, 3\), \(None, 3\)",
         ),
         (
-            lambda: to_logits(own()),
+            lambda: to_logits(custom()),
             r"input shape must be known .* pass outputs='logits', .* or a sample\. Received: None",
         ),
         (lambda: to_logits(keras.Sequential(head())), r"model must be built"),
