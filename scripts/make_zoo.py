@@ -60,8 +60,8 @@ def command(preset: dict[str, Any]) -> str:
 
 def from_run(run: Workdir) -> tuple[str, Provenance]:
     """Name and provenance of a finished run, without its validation, which was in float32."""
-    known = Provenance.of(run.model)
-    preset = known.preset
+    provenance = Provenance.of(run.model)
+    preset = provenance.preset
     if not run.model.is_file() or preset is None:
         raise SystemExit(f"--run must be the workdir of a finished run. Received: {run.root}")
     training = {"command": command(preset), "machine": str(hardware())}
@@ -70,7 +70,7 @@ def from_run(run: Workdir) -> tuple[str, Provenance]:
         minutes = json.loads(seconds.read_text())["seconds"] / 60
         training["minutes"] = f"{minutes:.1f}, natural start and validations included"
     name = f"{preset['dataset']}/{preset['objective']}"
-    return name, dataclasses.replace(known, training=training, validation=None)
+    return name, dataclasses.replace(provenance, training=training, validation=None)
 
 
 def main(argv: list[str]) -> None:
@@ -79,13 +79,13 @@ def main(argv: list[str]) -> None:
     root = pathlib.Path(FLAGS.output)
     if FLAGS.run:
         run = Workdir(pathlib.Path(FLAGS.run))
-        name, known = from_run(run)
+        name, provenance = from_run(run)
         classifier = load_classifier(run.model)
         note = f"next: python -m eval.main --zoo={name}"
     else:
         name, classifier = FLAGS.entry, zoo.load(FLAGS.entry, root=root)
         card = zoo.card(name, root=root)
-        known = Provenance(preset=card["preset"], training=card["training"])
+        provenance = Provenance(preset=card["preset"], training=card["training"])
         note = f"with {FLAGS.report}" if FLAGS.report else "without an evaluation"
     if FLAGS.report:
         report = evaluation.load_report(FLAGS.report)
@@ -93,8 +93,8 @@ def main(argv: list[str]) -> None:
             raise SystemExit(
                 f"--report must be of {name} of the zoo. Received: one of {report.model['file']}"
             )
-        known = dataclasses.replace(known, report=report)
-    zoo.save(classifier, root / name, model_card(classifier, provenance=known))
+        provenance = dataclasses.replace(provenance, report=report)
+    zoo.save(classifier, root / name, model_card(classifier, provenance=provenance))
     print(f"zoo: {root / name}, {note}")
 
 

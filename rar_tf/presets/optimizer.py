@@ -81,12 +81,12 @@ class OptimizerSettings(Part):
             raise ValueError(
                 f"weight_decay must be finite and >= 0. Received: weight_decay={self.weight_decay}"
             )
-        for name, value, known in (
+        for name, value, allowed in (
             ("optimizer", self.name, OPTIMIZERS),
             ("lr_schedule", self.lr_schedule, LR_SCHEDULES),
         ):
-            if value not in known:
-                raise ValueError(f"{name} must be {_listed(known)}. Received: {name}={value!r}")
+            if value not in allowed:
+                raise ValueError(f"{name} must be {_listed(allowed)}. Received: {name}={value!r}")
         if self.lr_schedule == "warmup_cosine":
             self._needed("warmup_steps", f"lr_schedule={self.lr_schedule}")
         if self.name == "adam":

@@ -15,8 +15,8 @@ def paper(dataset: str, objective: str) -> dict[str, Any]:
     if objective in rar.OBJECTIVES:
         check_name("dataset", dataset, rar.HYPERPARAMETERS, f" for {objective} --schedule=paper")
         return _rar(dataset, objective)
-    known = (*rar.OBJECTIVES, *far.OBJECTIVES)
-    check_name("objective", objective, known, " for --schedule=paper")
+    reported = (*rar.OBJECTIVES, *far.OBJECTIVES)
+    check_name("objective", objective, reported, " for --schedule=paper")
     datasets = [name for name, row in far.HYPERPARAMETERS.items() if objective in row["weights"]]
     check_name("dataset", dataset, datasets, f" for {objective} --schedule=paper")
     return _far(dataset, objective)

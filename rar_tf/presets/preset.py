@@ -90,8 +90,9 @@ class Preset:
         }
         names = settings(_needed(given, "objective"))
         options = given.get("options", {})
-        own = {name: given[name] for name in names if name in given and name in shared_settings()}
-        objective = ObjectiveSettings(given["objective"], own | dict(options))
+        shared = shared_settings()
+        named = {name: given[name] for name in names if name in given and name in shared}
+        objective = ObjectiveSettings(given["objective"], named | dict(options))
         attack = ATTACKS[objective.build().threat]
         return cls(
             schedule=_needed(given, "schedule"),
