@@ -15,7 +15,7 @@ from rar_tf.reporting.tables import Result
 
 _PARTS = ("image", "perturbed", "map", "map after")
 _ORDERS = (
-    ("steadiest first", "kendall", -1),
+    ("most robust first", "kendall", -1),
     ("most fragile first", "kendall", 1),
     ("highest top-k intersection first", "topk", -1),
     ("lowest top-k intersection first", "topk", 1),
@@ -86,7 +86,7 @@ def page(
       examples: cards of the gallery: (model's name, picture, its row).
       class_names: names of the labels; None for their numbers.
     """
-    body = ["<h1>How steady are the explanations?</h1>"]
+    body = ["<h1>How robust are the explanations?</h1>"]
     for setting in tables.settings(results):
         title = f"{setting[1]}, protocol {setting[0]}"
         body += [f"<h2>{html.escape(title)}</h2>", _table(tables.cells(results, setting))]
