@@ -3,20 +3,19 @@
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import json
 import logging as std_logging
-import os
 import pathlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 from absl import logging
 
-from rar_tf.files import remove_unfinished, write_atomically
+from rar_tf import folder_lock
+from rar_tf.files import write_atomically
 from rar_tf.presets import Preset, differences
 
+_UNFINISHED = r"preset\.json|metrics\.csv|model\.keras"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -71,11 +70,6 @@ class Workdir:
         return self.root / "export" / "1"
 
     @property
-    def lock(self) -> pathlib.Path:
-        """Lock file of the process that uses the folder."""
-        return self.root / ".lock"
-
-    @property
     def natural(self) -> "Workdir":
         """Workdir of the natural start."""
         return Workdir(self.root / "natural")
@@ -119,29 +113,18 @@ class Workdir:
         Raises:
           WorkdirError: another process uses the folder, or the folder cannot be written.
         """
-        try:
-            with self.writing():
-                self.root.mkdir(parents=True, exist_ok=True)
-                file = open(self.lock, "a+")
-        except OSError as error:
-            raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
-        with file:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                with self.writing():
+                    self.root.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(folder_lock.locked(self.root, _UNFINISHED))
+            except folder_lock.FolderInUse as error:
                 raise WorkdirError(
-                    f"workdir {self.root} is in use by {self.lock.read_text() or 'another process'}"
-                    "; wait for it to end, stop it, or choose another --workdir"
+                    f"workdir {self.root} is in use by {error}; wait for it to end, stop it, or "
+                    "choose another --workdir"
                 ) from error
             except OSError as error:
-                logging.warning(
-                    "%s cannot be locked (%s): do not start a second run there", self.root, error
-                )
-            else:
-                with contextlib.suppress(OSError):  # Best effort: leftover files do no harm.
-                    remove_unfinished(self.root, r"preset\.json|metrics\.csv|model\.keras")
-            with contextlib.suppress(OSError):  # Best effort: only for messages.
-                self.lock.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+                raise WorkdirError(f"workdir {self.root} cannot be used: {error}") from error
             yield
 
     @contextlib.contextmanager
