@@ -1,7 +1,6 @@
 """evaluate: from a classifier and data to a report."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -15,13 +14,15 @@ from rar_tf import environment, models
 from rar_tf.attack import Ifia, MapAttack
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
+from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
+from rar_tf.evaluation.architecture import architecture_digest
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
-from rar_tf.evaluation.output_folder import OutputFolder
+from rar_tf.evaluation.output_folder import OutputFolder, output_folder
 from rar_tf.evaluation.protocols import Pgd, Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.report import Accuracy, Report
@@ -73,7 +74,7 @@ def evaluate(
 
     Raises:
       ValueError: a model, data, names or numbers that do not fit; or an output folder that
-        holds another evaluation.
+        is in use or holds another evaluation.
     """
     check_count("batch_size", batch_size)
     check_count("nodes_per_pass", 1 if nodes_per_pass is None else nodes_per_pass)
@@ -83,37 +84,38 @@ def evaluate(
     network, outputs = logits_of(classifier, attacked_set, outputs)
     model = _describe_model(classifier, outputs, model_info)
     described = _describe(model, attacked_set, protocol, attack, seed)
-    folder = OutputFolder(output, described)
-    is_correct = correct(network, attacked_set)
-    indices = np.flatnonzero(is_correct)
-    rows = folder.rows(indices)
-    for new_rows, pictures in attack_maps(
-        network,
-        attacked_set,
-        indices,
-        protocol,
-        attack,
-        done=len(rows),
-        seed=seed,
-        batch_size=batch_size,
-        nodes_per_pass=nodes_per_pass,
-    ):
-        folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
-        rows += new_rows
-    strong_set = attacked_set if strong_pgd else None
-    accuracies = _kept_accuracies(
-        folder, network, (dataset, split, accuracy_examples), strong_set, protocol, seed
-    )
-    report = Report(
-        **described,
-        batch_size=batch_size,
-        nodes_per_pass=nodes_per_pass,
-        **accuracies,
-        **reports.summarize(rows, misclassified=int((~is_correct).sum())),
-        hardware=environment.hardware(),
-        versions=environment.versions(),
-    )
-    folder.finish(report)
+    probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
+    with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
+        is_correct = correct(network, attacked_set)
+        indices = np.flatnonzero(is_correct)
+        rows = folder.rows(indices)
+        for new_rows, pictures in attack_maps(
+            network,
+            attacked_set,
+            indices,
+            protocol,
+            attack,
+            done=len(rows),
+            seed=seed,
+            batch_size=batch_size,
+            nodes_per_pass=nodes_per_pass,
+        ):
+            folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
+            rows += new_rows
+        strong_set = attacked_set if strong_pgd else None
+        accuracies = _kept_accuracies(
+            folder, network, (dataset, split, accuracy_examples), strong_set, protocol, seed
+        )
+        report = Report(
+            **described,
+            batch_size=batch_size,
+            nodes_per_pass=nodes_per_pass,
+            **accuracies,
+            **reports.summarize(rows, misclassified=int((~is_correct).sum())),
+            hardware=environment.hardware(),
+            versions=environment.versions(),
+        )
+        folder.finish(report)
     return report
 
 
@@ -172,6 +174,7 @@ def _kept_accuracies(
     settings: dict[str, Any] = {
         "accuracy_examples": count,
         "strong_pgd": strong_set is not None,
+        **(identity.data_digests(accuracy_set) if accuracy_set else {}),
     }
     accuracies = folder.accuracies(
         settings | ({"duplicates": repeated} if repeated else {}),
@@ -228,6 +231,8 @@ def _describe(
             "images": f"the first {len(attacked_set)}",
             "num_examples": len(attacked_set),
             "class_names": attacked_set.class_names,
+            **identity.data_digests(attacked_set),
+            "prefixes": identity.prefix_digests(attacked_set),
         },
         "protocol": dataclasses.asdict(protocol),
         "attack": attack.name,
@@ -249,14 +254,12 @@ def _describe_model(
             "no ReLU was found in the model: if its own code applies ReLU out of sight, the attack "
             "on its maps lacks second derivatives and is too weak to tell anything"
         )
-    digest = hashlib.sha256()
-    for weight in classifier.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
     return {
         "name": classifier.name,
         "outputs": outputs,
         "parameters": int(classifier.count_params()),
         "relus": relus,
-        "weights_sha256": digest.hexdigest(),
+        "weights_sha256": identity.weights_digest(classifier),
+        "architecture_sha256": architecture_digest(classifier),
         **(model_info or {}),
     }

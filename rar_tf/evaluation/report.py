@@ -11,7 +11,6 @@ import scipy.stats
 
 from rar_tf.attribution import METRICS
 from rar_tf.evaluation.examples import ExampleMetrics
-from rar_tf.evaluation.former_names import upgrade
 from rar_tf.files import write_atomically
 
 ACCURACIES = (
@@ -122,13 +121,13 @@ class Report:
 
 
 def load_report(path: str | pathlib.Path) -> Report:
-    """Read a report.json, of this version or an earlier one.
+    """Read a report.json.
 
     Raises:
       ValueError: the file is no report.
     """
     try:
-        values = upgrade(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         for name in ACCURACIES:
             values[name] = values.get(name) and Accuracy(**values[name])
         values["metrics"] = {name: Interval(**value) for name, value in values["metrics"].items()}
