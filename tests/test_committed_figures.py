@@ -56,7 +56,7 @@ def _separator(match):
 
 
 def name_of(result):
-    return "-".join((result.approach, result.setting[0], result.report.attack))
+    return "-".join((result.approach, result.setting.protocol, result.report.attack))
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=name_of)

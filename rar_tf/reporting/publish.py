@@ -6,7 +6,8 @@ from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 from rar_tf.naming import as_file_name
 from rar_tf.reporting.figures import figure_1, figure_2, load_pictures
 from rar_tf.reporting.page import page
-from rar_tf.reporting.tables import PUBLISHED, Result, find_results, markdown, settings
+from rar_tf.reporting.setting import Setting, short_names
+from rar_tf.reporting.tables import Result, find_results, markdown, published, settings
 
 
 def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
@@ -29,12 +30,12 @@ def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.md").write_text(markdown(results), encoding="utf-8")
-    figures, gallery, names = {}, [], None
+    figures, gallery, class_names = {}, [], set()
+    names = short_names(settings(results))
     for setting in settings(results):
         shown = _shown([result for result in results if result.setting == setting])
         k = shown[0].report.protocol["k"]
-        title = f"{setting[1]}, protocol {setting[0]}"
-        suffix = as_file_name("_".join(setting))
+        title, suffix = setting.title, _suffix(setting, names[setting])
         rows = {result.approach: result.rows() for result in shown}
         examples = [_examples(result) for result in shown]
         common = set.intersection(*(set(part) for part in examples))
@@ -46,15 +47,15 @@ def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
         figure = figure_2({name: part for name, part in rows.items() if part}, k)
         figure.savefig(folder / f"figure_2_{suffix}.png", dpi=160)
         figures[f"Metrics over images: {title}"] = figure
-        names = shown[0].report.dataset.get("class_names")
+        class_names.add(tuple(shown[0].report.dataset.get("class_names") or ()))
         gallery += [
-            (f"{name}, {setting[1]}" if len(settings(results)) > 1 else name, picture, row)
+            (f"{name}, {names[setting]}" if len(names) > 1 else name, picture, row)
             for part in examples
             for name, picture, row in part.values()
         ]
     path = folder / "report.html"
-    several = len({result.report.dataset["name"] for result in results}) > 1
-    path.write_text(page(results, figures, gallery, None if several else names), encoding="utf-8")
+    labels = (class_names.pop() if len(class_names) == 1 else ()) or None
+    path.write_text(page(results, figures, gallery, labels), encoding="utf-8")
     return path
 
 
@@ -66,8 +67,14 @@ def _shown(results: list[Result]) -> list[Result]:
     for result in sorted(results, key=lambda result: rank.get(result.report.attack, -1)):
         best[result.approach] = result
     # As the papers list them, others after.
-    published = [key[2] for key in PUBLISHED if key[:2] == results[0].setting]
-    return [best[name] for name in dict.fromkeys([*published, *best]) if name in best]
+    names = [*published(results[0].setting), *best]
+    return [best[name] for name in dict.fromkeys(names) if name in best]
+
+
+def _suffix(setting: Setting, name: str) -> str:
+    """End of the names of a setting's figures: protocol, data set and what else tells it apart."""
+    words = [word for word in name.split(", ") if word != f"protocol {setting.protocol}"]
+    return as_file_name("_".join([setting.protocol, *words]).replace(" ", "_"))
 
 
 def _examples(result: Result) -> dict[int, tuple[str, AttackedExample, ExampleMetrics]]:

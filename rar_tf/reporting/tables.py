@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,11 @@ from rar_tf.evaluation.examples import ExampleMetrics, ExamplesFile
 from rar_tf.evaluation.report import Interval, Report, load_report
 from rar_tf.markdown import table
 from rar_tf.papers import PUBLISHED
+from rar_tf.reporting.setting import Setting, differences, setting_of, settings_by_images
 
-HEADER = (
-    *("Approach", "Images", "NA", "AA", "AA strong", "IN", "CO"),
-    *("published NA", "AA", "IN", "CO"),
-    *("original IN", "CO", "strongest IN", "CO"),
-)
+_MEASURED = ("Approach", "Images", "NA", "AA", "AA strong", "IN", "CO")
+_PUBLISHED = ("published NA", "AA", "IN", "CO")
+_OTHER_ATTACKS = ("original IN", "CO", "strongest IN", "CO")
 _BLANK = ("", "")
 
 
@@ -27,16 +27,13 @@ class Result:
       report: figures of the evaluation.
       folder: folder with report.json, examples.csv and pictures/.
       approach: name of the model: the objective of its training, else the name of its file.
+      setting: results with the same setting share a table.
     """
 
     report: Report
     folder: pathlib.Path
     approach: str
-
-    @property
-    def setting(self) -> tuple[str, str]:
-        """(protocol, data set): results with the same setting share a table."""
-        return self.report.protocol["name"], self.report.dataset["name"]
+    setting: Setting
 
     def rows(self) -> list[ExampleMetrics]:
         """Rows of the result's examples.csv."""
@@ -47,7 +44,8 @@ def find_results(pattern: str) -> list[Result]:
     """Find results whose report.json, or its folder, matches a glob pattern; sorted by path.
 
     Raises:
-      ValueError: nothing matches, a file is no report, or two results are of one measurement.
+      ValueError: nothing matches, a file is no report, two results are of one measurement, or a
+        line of a table would be of two models.
     """
     paths = {pathlib.Path(path) for path in glob.glob(pattern, recursive=True)}
     paths = {path / "report.json" if path.is_dir() else path for path in paths}
@@ -56,44 +54,93 @@ def find_results(pattern: str) -> list[Result]:
         raise ValueError(
             f"results must match the report.json of finished evaluations. Received: {pattern}"
         )
-    results = [_result(path) for path in files]
-    seen: dict[tuple, Result] = {}
-    for result in results:
-        key = (result.setting, result.approach, result.report.attack)
-        if key in seen:
-            raise ValueError(
-                f"results must hold one evaluation of {result.approach} by attack "
-                f"{result.report.attack} on {result.setting[1]}. "
-                f"Received: {seen[key].folder} and {result.folder}"
-            )
-        seen[key] = result
+    reports = [_load(path) for path in files]
+    results = [
+        Result(report, path.parent, _approach(report), setting)
+        for path, report, setting in zip(files, reports, settings_by_images(reports), strict=True)
+    ]
+    _check_one_model_a_line(results)
     return results
 
 
-def _result(path: pathlib.Path) -> Result:
+def _load(path: pathlib.Path) -> Report:
     report = load_report(path)
+    try:
+        setting_of(report)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot stand in a table: {error}") from error
+    return report
+
+
+def _check_one_model_a_line(results: list[Result]) -> None:
+    """Raise ValueError for two results of one attack, or of different models, in one line."""
+    seen: dict[tuple[Setting, str], list[Result]] = {}
+    for result in results:
+        line = seen.setdefault((result.setting, result.approach), [])
+        for other in line:
+            folders = f"{other.folder} and {result.folder}"
+            if _model(other) != _model(result):
+                raise ValueError(
+                    f"results of {result.approach} must be of one model in {result.setting.title}. "
+                    f"Received: {folders}, whose weights or architectures differ"
+                )
+            if other.report.attack == result.report.attack:
+                raise ValueError(
+                    f"results must hold one evaluation of {result.approach} by attack "
+                    f"{result.report.attack} in {result.setting.title}. Received: {folders}"
+                )
+        line.append(result)
+
+
+def _model(result: Result) -> tuple[Any, ...]:
+    names = ("architecture_sha256", "weights_sha256", "outputs")
+    return tuple(result.report.model.get(name) for name in names)
+
+
+def _approach(report: Report) -> str:
     preset = report.model.get("preset") or {}
     file = pathlib.Path(report.model.get("file") or report.model["name"])
-    file_name = file.parent.name if file.stem == "model" else file.stem
-    return Result(report, path.parent, preset.get("objective") or file_name)
+    return preset.get("objective") or (file.parent.name if file.stem == "model" else file.stem)
 
 
-def settings(results: list[Result]) -> list[tuple[str, str]]:
-    """The (protocol, data set) pairs of the results, each once, in order."""
+def settings(results: list[Result]) -> list[Setting]:
+    """The settings of the results, each once, in order."""
     return list(dict.fromkeys(result.setting for result in results))
 
 
-def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ...]]:
-    """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
+def published(setting: Setting) -> dict[str, tuple[str, ...]]:
+    """Published NA, AA, IN and CO by approach; {} where the setting is not the paper's."""
+    if not setting.is_published:
+        return {}
+    key = (setting.protocol, setting.dataset)
+    return {approach: row for (*other, approach), row in PUBLISHED.items() if tuple(other) == key}
+
+
+def header(setting: Setting) -> tuple[str, ...]:
+    """Names of the columns of a setting's table."""
+    return (*_MEASURED, *(_PUBLISHED if published(setting) else ()), *_OTHER_ATTACKS)
+
+
+def remarks(results: list[Result], setting: Setting) -> list[str]:
+    """Sentences on how the measurements in a setting's table differ."""
+    reports: dict[str, list[Report]] = {}
+    for result in results:
+        if result.setting == setting:
+            reports.setdefault(result.approach, []).append(result.report)
+    return differences(reports)
+
+
+def cells(results: list[Result], setting: Setting) -> list[tuple[str, ...]]:
+    """The table of one setting: rows of `header`'s cells, blank where nothing was run.
 
     NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
     the attack "original" are shown with the number of its images, and with those of the attack
     "default" on the same images.
     """
     shown = [result for result in results if result.setting == setting]
-    published = [key[2] for key in PUBLISHED if key[:2] == setting]
+    rows_of_paper = published(setting)
     rows = []
-    for approach in dict.fromkeys([*published, *(result.approach for result in shown)]):
+    for approach in dict.fromkeys([*rows_of_paper, *(result.approach for result in shown)]):
         by_attack = {
             result.report.attack: result for result in shown if result.approach == approach
         }
@@ -108,7 +155,7 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
                 str(default.counts["attacked"]) if default else "",
                 *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
-                *PUBLISHED.get((*setting, approach), ("",) * 4),
+                *(rows_of_paper.get(approach, ("",) * 4) if rows_of_paper else ()),
                 *(_original(original, by_attack.get("default")) if original else _BLANK),
                 *_pair(runs.get("strongest")),
             )
@@ -120,8 +167,9 @@ def markdown(results: list[Result]) -> str:
     """All tables as Markdown."""
     parts = []
     for setting in settings(results):
-        text = table(HEADER, cells(results, setting))
-        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{text}\n")
+        text = "\n".join([table(header(setting), cells(results, setting)), ""])
+        notes = "".join(f"\n{line}\n" for line in remarks(results, setting))
+        parts.append(f"### {setting.title}\n\n{text}{notes}")
     return "\n".join(parts) + "\n" + EXPLANATION + "\n"
 
 

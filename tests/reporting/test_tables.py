@@ -127,5 +127,5 @@ def test_summary_text():
 def test_errors_of_results(tmp_path):
     with pytest.raises(ValueError, match="results must match the report.json of finished"):
         find_results(str(tmp_path / "nothing*"))
-    with pytest.raises(ValueError, match="one evaluation of natural by attack default on fashion"):
+    with pytest.raises(ValueError, match="one evaluation of natural by attack default in fashion"):
         find_results(saved(tmp_path, report("natural"), report("natural", kendalls=(0.1,))))

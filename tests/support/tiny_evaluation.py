@@ -1,6 +1,7 @@
 """A user's own classifier and data, and finished reports, as several tests need them."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,11 @@ def row(index: int, kendall: float, **values: Any) -> ExampleMetrics:
     return ExampleMetrics(index=index, kendall=kendall, **figures | values)
 
 
+def plain(value: Protocol) -> dict[str, Any]:
+    """A protocol as report.json holds it."""
+    return json.loads(json.dumps(dataclasses.asdict(value)))
+
+
 def report(
     name: str,
     attack: str = "default",
@@ -78,8 +84,8 @@ def report(
     rows = [row(i, kendall) for i, kendall in enumerate(kendalls)]
     figures: dict[str, Any] = {
         "model": {"name": name, "file": f"/runs/{name}/model.keras", "preset": None},
-        "dataset": {"name": dataset, "class_names": None},
-        "protocol": {"name": "rar", "k": 5},
+        "dataset": {"name": dataset, "split": "test", "class_names": None},
+        "protocol": plain(protocol("rar", dataset, (28, 28, 1))),
         "attack": attack,
         "searches": [],
         "seed": 0,
