@@ -79,14 +79,14 @@ class OutputFolder:
 
     def _refuse_rows_without_settings(self, root: pathlib.Path) -> None:
         names = ("examples.csv", "accuracy.json", "report.json")
-        held = [name for name in names if (root / name).exists()]
+        present = [name for name in names if (root / name).exists()]
         if any((root / "pictures").glob("*")):
-            held.append("pictures")
-        if held:
+            present.append("pictures")
+        if present:
             raise ValueError(
                 "output must be a new folder or hold an evaluation with its settings.json, as rows "
                 f"without settings cannot be attributed. Received: {root}, with "
-                f"{', '.join(held)} and no settings.json; choose a new folder"
+                f"{', '.join(present)} and no settings.json; choose a new folder"
             )
 
     def _check(self, identity: dict[str, Any], file: pathlib.Path) -> None:

@@ -178,11 +178,11 @@ def _explainer(explainer: Mapping[str, Any]) -> str:
         words.append(f"{explainer['steps']} samples sigma {explainer['sigma']:g}")
     # Settings of other maps than these.
     known = {field.name: field.default for field in dataclasses.fields(Explainer)}
-    own = ("method", "steps", "rule", "sigma", "baseline")
+    covered = ("method", "steps", "rule", "sigma", "baseline")
     words += [
         f"{name} {value}"
         for name, value in explainer.items()
-        if name not in own and value != known.get(name)
+        if name not in covered and value != known.get(name)
     ]
     return " ".join(words)
 

@@ -189,12 +189,12 @@ def test_accuracies_of_another_model_or_other_images_are_not_taken(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     assert run(one, **options).natural_accuracy.value == 1
     run(other, model(seed=1), **options)
-    own = (one / "accuracy.json").read_text()
+    original = (one / "accuracy.json").read_text()
     shutil.copy(other / "accuracy.json", one / "accuracy.json")
     refused(one, "which holds one with another weights", **options)
-    (one / "accuracy.json").write_text(own[:-20])
+    (one / "accuracy.json").write_text(original[:-20])
     refused(one, "accuracy.json must be a complete accuracy.json", **options)
-    (one / "accuracy.json").write_text(own)
+    (one / "accuracy.json").write_text(original)
     labels = LABELS.copy()
     labels[8:] = (labels[8:] + 1) % 3
     assert run(one, data=(IMAGES, labels), **options).natural_accuracy.value == pytest.approx(
@@ -244,15 +244,15 @@ def unbuilt():
 
 def test_the_digest_does_not_depend_on_process_names_or_files(tmp_path):
     """Keras numbers its layers by process: 7 others before change every name."""
-    here = [architecture_digest(make()) for make in (model, nested, unbuilt)]
-    assert len(set(here)) == 3
+    digests = [architecture_digest(make()) for make in (model, nested, unbuilt)]
+    assert len(set(digests)) == 3
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, "7"],
         capture_output=True, text=True, cwd=ROOT, env=environment, check=True,
     )  # fmt: skip
-    assert done.stdout.split() == here
-    for make, digest in zip((model, nested, unbuilt), here, strict=True):
+    assert done.stdout.split() == digests
+    for make, digest in zip((model, nested, unbuilt), digests, strict=True):
         make().save(tmp_path / "model.keras")
         assert architecture_digest(load_classifier(tmp_path / "model.keras")) == digest
 
