@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.models.rewrite import functional_view, with_attributes
+from rar_tf.models.second_derivatives import twice_differentiable
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 # Layers whose activation may be applied after the pooling.
@@ -25,8 +26,9 @@ def for_double_backprop(
 
     A monotone activation commutes with max pooling, `max_i relu(h_i) = relu(max_i h_i)`: after
     the pooling it has a quarter of the values. The second derivative of the pooling is computed
-    by two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Values and first
-    derivatives are those of the model; so are second derivatives where they are continuous.
+    by two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Layers whose second
+    derivative TensorFlow lacks get one, see `second_derivatives.twice_differentiable`. Values and
+    first derivatives are those of the model; so are second derivatives where they are continuous.
     Where several inputs of a window are equal, derivatives may go to another one of them.
 
     ReLUs can be smoothed afterwards by `softplus_twin`, as softplus is monotone too.
@@ -35,9 +37,12 @@ def for_double_backprop(
     input of a window that ReLU made zero.
 
     Args:
-      model: a built classifier; returned unchanged if neither Functional nor Sequential.
-      precision: "float32", or "mixed_bfloat16": every layer but the last computes in bfloat16,
-        which halves the memory and, on processors with bfloat16 units, most of the time.
+      model: a built classifier; neither Functional nor Sequential, it is returned with second
+        derivatives of the layers among its attributes, or, unbuilt, unchanged.
+      precision: "float32", or "mixed_bfloat16": every layer of Keras but the last computes in
+        bfloat16, which halves the memory and, on processors with bfloat16 units, most of the
+        time. Custom layers and `Lambda` keep their precision: some operations have no gradient
+        in bfloat16.
       keep: names of layers whose outputs must be those of the model.
 
     Returns:
@@ -57,14 +62,14 @@ def for_double_backprop(
                 f"precision={precision} needs a Functional or Sequential model; others take "
                 f"precision=float32. Received: {type(model).__name__}"
             )
-        return model
-    graph = functional_view(model)
+        return twice_differentiable(model) if model.built else model
+    graph = functional_view(twice_differentiable(model))
     layers_by_pooling = _layers_before_pooling(graph, keep)
     last = graph.outputs[0]._keras_history.operation
 
     def clone(operation: keras.Operation) -> keras.Operation:
         attributes: dict[str, Any] = {}
-        if precision != "float32" and operation is not last:
+        if precision != "float32" and operation is not last and _is_known(operation):
             attributes["_dtype_policy"] = keras.DTypePolicy(precision)
         if operation in layers_by_pooling.values():
             attributes |= {
@@ -136,6 +141,12 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
         return pooled, unpool
 
     return pool(h)
+
+
+def _is_known(operation: keras.Operation) -> bool:
+    """Whether all that the layer computes is known, from Keras or this package."""
+    package = type(operation).__module__.split(".")[0]
+    return package in ("keras", "rar_tf") and type(operation) is not keras.layers.Lambda
 
 
 def _is_halving(operation: keras.Operation) -> bool:
