@@ -18,6 +18,8 @@ class ExampleMetrics:
       label: label of the image, which is also the prediction.
       top_k: top-k intersection of the clean and the perturbed map; 1 without a candidate.
       kendall: Kendall's tau of the two maps; 1 without a candidate.
+      kendall_foreground: Kendall's tau over the pixels where the clean map is > 0; 1 without a
+        candidate.
       spearman: Spearman's correlation of the two maps; 1 without a candidate.
       center_shift: distance of the maps' centres of mass, in pixels.
       candidate: 1 if any perturbed image of unchanged label counted.
@@ -33,6 +35,7 @@ class ExampleMetrics:
     label: int
     top_k: float
     kendall: float
+    kendall_foreground: float
     spearman: float
     center_shift: float
     candidate: int

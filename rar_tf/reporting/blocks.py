@@ -18,7 +18,7 @@ from typing import Any
 
 from rar_tf.markdown import table
 from rar_tf.reporting import measurements
-from rar_tf.reporting.tables import HEADER, cells, find_results
+from rar_tf.reporting.tables import cells, find_results, header
 
 _BLOCK = re.compile(r"(<!-- results:([\w-]+) -->\n)(.*?)(<!-- /results -->)", re.DOTALL)
 _OBJECTIVES = ("madry", "ig_norm", "ig_sum_norm")
@@ -103,7 +103,9 @@ def rewrite_pages(pages: Iterable[pathlib.Path], results: pathlib.Path) -> list[
 def _evaluation(results: pathlib.Path, protocol: str) -> str:
     """Table of the Fashion-MNIST evaluations by one paper's protocol."""
     setting = (protocol, "fashion_mnist")
-    return table(HEADER, cells(find_results(f"{results}/evaluation/*/*/report.json"), setting))
+    return table(
+        header(setting), cells(find_results(f"{results}/evaluation/*/*/report.json"), setting)
+    )
 
 
 def _quality_rows(results: pathlib.Path) -> list[dict[str, Any]]:

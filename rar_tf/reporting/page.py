@@ -89,7 +89,7 @@ def page(
     body = ["<h1>How robust are the explanations?</h1>"]
     for setting in tables.settings(results):
         title = f"{setting[1]}, protocol {setting[0]}"
-        body += [f"<h2>{html.escape(title)}</h2>", _table(tables.cells(results, setting))]
+        body += [f"<h2>{html.escape(title)}</h2>", _table(setting, results)]
     body.append(f"<p>{html.escape(tables.EXPLANATION)}</p>")
     for caption, figure in figures.items():
         source = _data_uri(figure)
@@ -108,11 +108,12 @@ def page(
     )
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in tables.HEADER)
+def _table(setting: tuple[str, str], results: list[Result]) -> str:
+    header, rows = tables.header(setting), tables.cells(results, setting)
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
     # On a narrow screen each cell has a label of its own, where "IN" alone is ambiguous.
     labels, group = [], ""
-    for cell in tables.HEADER:
+    for cell in header:
         first = cell.split()[0]
         group = first if first in ("published", "original", "strongest") else group
         labels.append(cell if cell.startswith(group) or not group else f"{group} {cell}")

@@ -16,6 +16,7 @@ HEADER = (
     *("published NA", "AA", "IN", "CO"),
     *("original IN", "CO", "strongest IN", "CO"),
 )
+_CO = HEADER.index("CO")
 _BLANK = ("", "")
 
 
@@ -83,8 +84,15 @@ def settings(results: list[Result]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(result.setting for result in results))
 
 
+def header(setting: tuple[str, str]) -> tuple[str, ...]:
+    """Header of the table of one setting: protocol "far" also has "CO fg" beside CO."""
+    if setting[0] != "far":
+        return HEADER
+    return (*HEADER[: _CO + 1], "CO fg", *HEADER[_CO + 1 :])
+
+
 def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ...]]:
-    """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
+    """The table of one setting: rows of the cells of `header`, blank where nothing was run.
 
     NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
     the attack "original" are shown with the number of its images, and with those of the attack
@@ -102,12 +110,15 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
         any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
         original = by_attack.get("original")
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
+        foreground = default.metrics.get("kendall_foreground") if default else None
+        foreground_cell = interval_cell(foreground, 1, 4) if foreground else ""
         rows.append(
             (
                 approach,
                 str(default.counts["attacked"]) if default else "",
                 *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
+                *((foreground_cell,) if setting[0] == "far" else ()),
                 *PUBLISHED.get((*setting, approach), ("",) * 4),
                 *(_original(original, by_attack.get("default")) if original else _BLANK),
                 *_pair(runs.get("strongest")),
@@ -120,7 +131,7 @@ def markdown(results: list[Result]) -> str:
     """All tables as Markdown."""
     parts = []
     for setting in settings(results):
-        text = table(HEADER, cells(results, setting))
+        text = table(header(setting), cells(results, setting))
         parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{text}\n")
     return "\n".join(parts) + "\n" + EXPLANATION + "\n"
 
@@ -131,7 +142,8 @@ EXPLANATION = (
     "interval]. Figures that stand alone are of the attack `default`; `original` is the paper's "
     "own attack (n images, and what `default` found on them), `strongest` the worst that a "
     "portfolio of attacks finds. * quoted by [FAR] from other papers. [FAR] prints IN as a "
-    "fraction."
+    "fraction. CO fg: CO over the pixels where the clean map is not 0, the nearest to the CO that "
+    "[FAR] prints; which one [FAR] computes is not known."
 )
 
 
