@@ -26,7 +26,8 @@ class ExampleMetrics:
       undefined: 1 if a metric was NaN for some perturbed image of unchanged label.
       constant: 1 if the clean map is constant, so that no metric is defined.
       perturbation: largest change of a pixel in the image of the lowest Kendall.
-      completeness_error: |sum of the clean attribution - (f_y(x) - f_y(0))|, in logits.
+      completeness_error: |sum of the clean attribution - (f_y(x) - f_y(0))|, in logits; NaN for
+        another map than integrated gradients.
       output_change: f_y(x) - f_y(0), in logits.
       seconds: wall time of the attack on its batch, divided by the number of images.
     """

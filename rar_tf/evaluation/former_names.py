@@ -40,4 +40,4 @@ def _explainer(settings: dict[str, Any] | None) -> dict[str, Any] | None:
     if settings is None:
         return None
     renamed = {("method" if n == "attribution" else n): value for n, value in settings.items()}
-    return {"baseline": 0.0} | renamed
+    return {"baseline": 0.0, "layer": None} | renamed

@@ -189,6 +189,8 @@ def _explain_function(
         attribution = explainer.attribution(network, x, y, **options)
         change = logit(x, y) - logit(tf.zeros_like(x), y)
         error = tf.abs(tf.reduce_sum(attribution, [1, 2, 3]) - change)
+        if not explainer.is_complete:
+            error = tf.fill(tf.shape(change), np.nan)
         return saliency(attribution), error, change
 
     return explain

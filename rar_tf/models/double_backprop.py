@@ -47,7 +47,7 @@ def for_double_backprop(
 
     Returns:
       A model for calling and differentiating, not for saving. A layer whose activation moved
-      to the pooling behind it has another name.
+      to the pooling behind it has another name, and the pooling names it in `activation_of`.
 
     Raises:
       ValueError: an unknown precision, or "mixed_bfloat16" of a model that cannot be rewritten.
@@ -80,6 +80,7 @@ def for_double_backprop(
             source = layers_by_pooling.get(operation)
             return MaxPoolThenActivate(
                 keras.activations.linear if source is None else source.activation,
+                activation_of="" if source is None else source.name,
                 name=operation.name,
                 dtype=attributes.get("_dtype_policy", operation.dtype_policy),
             )
@@ -94,14 +95,17 @@ def for_double_backprop(
 class MaxPoolThenActivate(keras.layers.Layer):
     """`activation(max_pool(h))` by windows of 2 x 2, of even sides, channels last."""
 
-    def __init__(self, activation: Callable, **options: Any) -> None:
+    def __init__(self, activation: Callable, *, activation_of: str = "", **options: Any) -> None:
         """
         Args:
           activation: activation of the pooled values.
+          activation_of: name of the layer that had this activation before it moved here; empty
+            where none has moved.
           **options: keyword arguments of `keras.layers.Layer`.
         """
         super().__init__(**options)
         self.activation = activation
+        self.activation_of = activation_of
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Pooled activations: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
