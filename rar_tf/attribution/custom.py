@@ -85,22 +85,26 @@ def _black_box(
     """Map of a function of arrays, whose gradient is an error."""
 
     def maps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        value = np.asarray(_call(function, classifier, x, y))
-        return _checked(function, value, x).numpy()
+        value = _call(function, classifier, x, y)
+        array = value if value is None else np.asarray(value)
+        return _checked(function, array, x).numpy()
 
     @tf.custom_gradient
-    def without_gradient(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    def zero(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def refuse(upstream: tf.Tensor) -> tf.Tensor:
             raise BlackBoxError(
                 f"attribution={json_default(function)} must be of TensorFlow operations for a "
                 "search by gradients. Received: a black box, for gradient-free searches only"
             )
 
-        if tf.executing_eagerly():
-            return tf.constant(maps(x.numpy(), y.numpy())), refuse
-        return tf.numpy_function(maps, [x, y], tf.float32), refuse
+        return tf.zeros([], tf.float32), refuse
 
-    return without_gradient(x)
+    # Outside of the custom gradient, which would have to take the classifier's variables.
+    if tf.executing_eagerly():
+        value = tf.constant(maps(x.numpy(), y.numpy()))
+    else:
+        value = tf.numpy_function(maps, [x, y], tf.float32)
+    return tf.stop_gradient(value) + zero(x)
 
 
 def _checked(function: AttributionFn, value: Any, x: Any) -> tf.Tensor:
@@ -109,13 +113,13 @@ def _checked(function: AttributionFn, value: Any, x: Any) -> tf.Tensor:
     Raises:
       ValueError: another shape, or no real numbers.
     """
-    dtype = tf.as_dtype(value.dtype) if hasattr(value, "dtype") else None
-    shape = tf.TensorShape(getattr(value, "shape", None))
-    is_real = dtype is not None and (dtype.is_floating or dtype.is_integer)
+    dtype = np.dtype(object) if value is None else value.dtype
+    name, shape = getattr(dtype, "name", str(dtype)), tf.TensorShape(getattr(value, "shape", None))
+    is_real = name.rstrip("0123456789") in ("float", "bfloat", "int", "uint")
     images = tf.TensorShape(x.shape)
     per_pixel = is_real and shape.rank == 3 and shape.is_compatible_with(images[:3])
     if not per_pixel and not (is_real and shape.rank == 4 and shape.is_compatible_with(images)):
-        received = f"{type(value).__name__}" if dtype is None else f"{dtype.name} {shape}"
+        received = "None" if value is None else f"{name} {shape}"
         raise ValueError(
             f"attribution={json_default(function)} must return maps of real numbers {images} or "
             f"{images[:3]}. Received: {received}"
