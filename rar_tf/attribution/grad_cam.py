@@ -60,7 +60,7 @@ def grad_cam(
     activations = tf.cast(hidden.activation(tensors[0]), x.dtype)
     size = tf.shape(activations)[1:3]
     # Pooling keeps the sum of a gradient: alpha is that sum by the places of the activations.
-    places = tf.cast(size[0] * size[1], x.dtype)
+    places = tf.reduce_prod(tf.cast(size, x.dtype))
     alpha = tf.reduce_sum(tf.cast(gradient, x.dtype), [1, 2]) / places
     weighted = tf.nn.relu(tf.einsum("bhwc,bc->bhw", activations, alpha))
     return upsample(weighted, tf.shape(x)[1:3])

@@ -74,6 +74,10 @@ class WithSecondDerivative(keras.layers.Layer):
         """Outputs of the operation, which masks pass."""
         return self.function(self.operation, inputs, *arguments)
 
+    def compute_output_spec(self, *arguments: Any, mask: Any = None) -> Any:
+        """Symbolic outputs of the operation."""
+        return self.operation.compute_output_spec(*arguments)
+
 
 def _affine(operation: keras.Operation, x: tf.Tensor) -> tf.Tensor:
     """An affine operation `A x + b`, at least in float32, with derivatives of every order.

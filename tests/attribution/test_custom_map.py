@@ -8,6 +8,7 @@ from rar_tf.attack import Ifia
 from rar_tf.attribution import Explainer, input_gradient, is_differentiable, label_logit
 from rar_tf.evaluation import evaluate
 from rar_tf.naming import json_default
+from rar_tf.objective import Batch, far
 from tests.support.tiny_classifier import classifier, images
 from tests.support.tiny_evaluation import own_data, own_model, quick_protocol
 
@@ -160,3 +161,13 @@ def test_a_black_box_is_measured_by_a_search_without_gradients_of_maps(tmp_path)
     # The same settings, so that the rows are taken again.
     again = evaluate(model, (x, y), protocol=protocol, output=tmp_path, **options)
     assert again.metrics == report.metrics
+    with pytest.raises(ValueError, match="Received: a black box, for gradient-free searches only"):
+        evaluate(model, (x, y), protocol=protocol, **options | {"attack": "original"})
+
+
+def test_an_objective_refuses_a_black_box():
+    """Its attack takes the gradient by the image."""
+    objective, x_adv = far(attribution=occlusion), X + 0.01
+    with tf.GradientTape() as tape, pytest.raises(ValueError, match="Received: a black box"):
+        tape.watch(x_adv)
+        tape.gradient(objective.term(MODEL, Batch(X, Y), x_adv), x_adv)

@@ -266,6 +266,20 @@ def test_layers_of_a_subclassed_model_are_replaced():
     assert [a is b for a, b in zip(copy.variables, model.variables, strict=True)]
 
 
+@pytest.mark.parametrize("layer", [
+    layers.UpSampling2D(2, interpolation="bilinear"),
+    layers.Resizing(6, 10, crop_to_aspect_ratio=True),
+    layers.GroupNormalization(2, epsilon=0.1),
+])  # fmt: skip
+def test_images_of_any_size(layer):
+    keras.utils.set_random_seed(0)
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(6, "tanh"), layers.Dense(3)]
+    model = keras.Sequential(
+        [keras.Input((None, None, 2)), layer, layers.Activation("tanh"), *head]
+    )
+    assert_finite_differences_agree(for_double_backprop(model), 1e-2, 2e-2)
+
+
 def test_variables_names_and_other_models_stay():
     model = network(layers.LayerNormalization(name="norm"))
     copy = twice_differentiable(model)
