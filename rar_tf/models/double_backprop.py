@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from rar_tf.models.custom_layers import is_code_unknown
 from rar_tf.models.rewrite import functional_view, with_attributes
 from rar_tf.models.second_derivatives import twice_differentiable
 
@@ -69,7 +70,7 @@ def for_double_backprop(
 
     def clone(operation: keras.Operation) -> keras.Operation:
         attributes: dict[str, Any] = {}
-        if precision != "float32" and operation is not last and _is_known(operation):
+        if precision != "float32" and operation is not last and not is_code_unknown(operation):
             attributes["_dtype_policy"] = keras.DTypePolicy(precision)
         if operation in layers_by_pooling.values():
             attributes |= {
@@ -145,12 +146,6 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
         return pooled, unpool
 
     return pool(h)
-
-
-def _is_known(operation: keras.Operation) -> bool:
-    """Whether all that the layer computes is known, from Keras or this package."""
-    package = type(operation).__module__.split(".")[0]
-    return package in ("keras", "rar_tf") and type(operation) is not keras.layers.Lambda
 
 
 def _is_halving(operation: keras.Operation) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from rar_tf.models.custom_layers import is_bilinear_resizing, is_code_unknown
 from rar_tf.models.rewrite import kind, replace_operations
 
 
@@ -13,15 +14,15 @@ def twice_differentiable(model: keras.Model) -> keras.Model:
     """The same function on the same variables, with a second derivative of every layer.
 
     TensorFlow raises LookupError for the second derivative through bicubic, Lanczos and nearest
-    resizing and through softsign, silently leaves out that through bilinear resizing, has no
-    first derivative of bicubic and Lanczos resizing in bfloat16, and takes the mean for a
-    constant in the second derivative of `tf.nn.moments`, of which layer and group normalization
-    are made. Replaced are `Resizing`, `UpSampling2D`, `LayerNormalization`,
+    resizing and through softsign, has no first derivative of bicubic and Lanczos resizing in
+    bfloat16, silently leaves out the second derivative through bilinear resizing, and takes the
+    mean for a constant in that of `tf.nn.moments`, of which layer and group normalization are
+    made. Replaced are `Resizing`, `UpSampling2D`, `LayerNormalization`,
     `GroupNormalization`, `keras.ops.image.resize`, `keras.ops.layer_normalization` and softsign,
-    at any depth of Functional and Sequential models and among the attributes of others. A
-    function that a custom `call` or a `Lambda` applies directly is not found; there the first
-    three errors are mended by gradients that this module registers, bilinear resizing and
-    moments are not.
+    at any depth of Functional and Sequential models and among the attributes of others, and each
+    `Lambda` or custom layer of a Functional model that is a bilinear resizing, with other affine
+    operations or none. Of other code that a `call` holds, the LookupErrors are mended by
+    gradients that this module registers; the rest is not.
 
     Args:
       model: a built Keras model.
@@ -48,11 +49,13 @@ def _replacement(value: Any) -> Any:
         return WithSecondDerivative(value, _affine, name=value.name)
     if name in ("layernormalization", "layernorm", "groupnormalization"):
         return WithSecondDerivative(value, _normalized, name=value.name)
+    if is_code_unknown(value) and is_bilinear_resizing(value):
+        return WithSecondDerivative(value, _affine, name=value.name)
     return value
 
 
 class WithSecondDerivative(keras.layers.Layer):
-    """A layer or operation of another, on its variables, with its second derivative."""
+    """Another layer or operation, on its variables, with the second derivative that it lacks."""
 
     def __init__(self, operation: keras.Operation, function: Callable, **options: Any) -> None:
         """
@@ -70,11 +73,13 @@ class WithSecondDerivative(keras.layers.Layer):
         self.function = function
         self.built = True
 
-    def call(self, inputs: tf.Tensor, *arguments: Any, mask: Any = None) -> tf.Tensor:
-        """Outputs of the operation, which masks pass."""
+    def call(
+        self, inputs: tf.Tensor, *arguments: Any, mask: Any = None, training: Any = None
+    ) -> tf.Tensor:
+        """Outputs of the operation; neither the mask nor training change them."""
         return self.function(self.operation, inputs, *arguments)
 
-    def compute_output_spec(self, *arguments: Any, mask: Any = None) -> Any:
+    def compute_output_spec(self, *arguments: Any, mask: Any = None, training: Any = None) -> Any:
         """Symbolic outputs of the operation."""
         return self.operation.compute_output_spec(*arguments)
 

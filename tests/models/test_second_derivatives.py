@@ -115,6 +115,10 @@ IN_FLOAT32 = {
     "up_sampling_bilinear": lambda h: layers.UpSampling2D((2, 3), interpolation="bilinear")(h),
     "up_sampling_bicubic": lambda h: layers.UpSampling2D(2, interpolation="bicubic")(h),
     "lambda_bicubic": lambda h: resize_lambda("bicubic")(h),
+    "lambda_bilinear": lambda h: resize_lambda("bilinear")(h),
+    "lambda_bilinear_scaled": lambda h: layers.Lambda(
+        lambda h: 1 - tf.image.resize(2 * h, (5, 7))[:, 1:]
+    )(h),
     "rotation": lambda h: layers.RandomRotation(0.1)(h),
     "resizing_lanczos": lambda h: layers.Resizing(5, 7, interpolation="lanczos3")(h),
     "resizing_antialias": lambda h: layers.Resizing(5, 5, antialias=True)(h),
@@ -243,6 +247,19 @@ def test_resizing_has_a_gradient_in_bfloat16():
         assert exact @ coarse > 0.95 * np.linalg.norm(exact) * np.linalg.norm(coarse) > 0
 
 
+@pytest.mark.parametrize("function", [
+    lambda h: tf.nn.relu(tf.image.resize(h, (5, 7))),
+    lambda h: h[:, :5, :7] + tf.stop_gradient(tf.image.resize(h, (5, 7))),
+])  # fmt: skip
+def test_bilinear_resizing_beside_other_operations_is_warned_of(function, caplog):
+    model = network(layers.Lambda(function, name="mixed"))
+    copy = for_double_backprop(model)
+    np.testing.assert_array_equal(copy(X), model(X))
+    for a, b in zip(*(gradient(m, tf.cast(X, tf.float32)) for m in (copy, model)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert "layer mixed resizes bilinearly beside other operations" in caplog.text
+
+
 def test_layers_of_a_subclassed_model_are_replaced():
     class Subclassed(keras.Model):
         def __init__(self):
@@ -251,9 +268,8 @@ def test_layers_of_a_subclassed_model_are_replaced():
             self.end = keras.Sequential([layers.Flatten(), layers.Dense(3)])
 
         def call(self, x):
-            for block in self.blocks:
-                x = block(x)
-            return tf.tanh(self.end(x))
+            resizing, norm = self.blocks
+            return tf.tanh(self.end(norm(resizing(x, training=False))))
 
     keras.utils.set_random_seed(0)
     model = Subclassed()
