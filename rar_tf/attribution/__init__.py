@@ -1,6 +1,8 @@
 """Attributions: outputs of a classifier, their gradients, maps and metrics of maps."""
 
-from rar_tf.attribution.explainer import METHODS, AttributionFn, Explainer
+from rar_tf.attribution.custom import AttributionFn
+from rar_tf.attribution.explainer import METHODS, Explainer, is_differentiable
+from rar_tf.attribution.grad_cam import grad_cam
 from rar_tf.attribution.gradients import (
     input_gradient,
     integrated_gradients,
@@ -14,6 +16,7 @@ from rar_tf.attribution.metrics import (
     Metric,
     center_shift,
     is_constant,
+    kendall_foreground,
     kendall_tau,
     spearman,
     top_k_intersection,
@@ -43,9 +46,12 @@ __all__ = [
     "center_shift",
     "cosine",
     "cross_entropy",
+    "grad_cam",
     "input_gradient",
     "integrated_gradients",
     "is_constant",
+    "is_differentiable",
+    "kendall_foreground",
     "kendall_tau",
     "l1",
     "label_logit",

@@ -61,6 +61,29 @@ def kendall_tau(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return _correlation(scipy.stats.kendalltau, a, b)
 
 
+def kendall_foreground(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b over the pixels where the first map is > 0, [B, ...] -> float64 [B].
+
+    Pixels outside the object have the value 0 in both maps of integrated gradients from black, and
+    their ties dominate tau-b over all pixels of an image with a black background.
+
+    Args:
+      a: [B, ...], the clean maps.
+      b: [B, ...], the other maps.
+
+    Returns:
+      NaN where a map is not finite, fewer than two pixels are > 0, or one of the maps is
+      constant over these.
+    """
+    a, b = _numbers(a, b)
+    values = np.full(len(a), np.nan)
+    for i in np.flatnonzero(np.isfinite(_rows(a)).all(1) & np.isfinite(_rows(b)).all(1)):
+        foreground = a[i] > 0
+        if foreground.sum() >= 2:
+            values[i] = kendall_tau(a[i][foreground][np.newaxis], b[i][foreground][np.newaxis])[0]
+    return values
+
+
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation of maps [B, ...] -> float64 [B], with mean ranks for ties.
 
@@ -140,6 +163,7 @@ class Metric:
 METRICS = {
     "top_k": Metric(top_k_intersection),
     "kendall": Metric(lambda a, b, k: kendall_tau(a, b)),
+    "kendall_foreground": Metric(lambda a, b, k: kendall_foreground(a, b)),
     "spearman": Metric(lambda a, b, k: spearman(a, b)),
     "center_shift": Metric(lambda a, b, k: center_shift(a, b), unchanged=0.0, sign=1.0),
 }

@@ -11,6 +11,7 @@ from absl import flags
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.naming import find
 from rar_tf.serving import zoo
 
 flag_topic("The model and its images")
@@ -47,8 +48,16 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "k", None, "Number of pixels of the top-k intersection. Default: the protocol's."
 )
-flags.DEFINE_enum(
-    "attribution", None, METHODS, "Attribution method of the measured map. Default: the protocol's."
+flags.DEFINE_string(
+    "attribution",
+    None,
+    f"Attribution method of the measured map. One of {', '.join(METHODS)}, or a custom "
+    "MODULE:FUNCTION from the classifier, images and classes to maps. Default: the protocol's.",
+)
+flags.DEFINE_string(
+    "attribution_layer",
+    None,
+    "Layer of the map grad_cam. Default: the last one before pooling and flattening.",
 )
 flags.DEFINE_integer(
     "ig_steps", None, "Number of nodes or samples of the map. Default: the protocol's."
@@ -124,8 +133,10 @@ def load_data(preset: dict[str, Any]) -> datasets.ImageData:
 def protocol(dataset: str, image_shape: tuple[int, int, int]) -> evaluation.Protocol:
     """The protocol that the flags describe."""
     explainer = None
-    if FLAGS.attribution or FLAGS.ig_steps:
-        explainer = Explainer(FLAGS.attribution or METHODS[0], FLAGS.ig_steps or 100)
+    if FLAGS.attribution or FLAGS.attribution_layer or FLAGS.ig_steps:
+        name = FLAGS.attribution or METHODS[0]
+        method = find("attribution", name, {method: method for method in METHODS})
+        explainer = Explainer(method, FLAGS.ig_steps or 100, layer=FLAGS.attribution_layer)
     return evaluation.protocol(
         FLAGS.protocol,
         dataset,

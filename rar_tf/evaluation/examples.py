@@ -18,13 +18,16 @@ class ExampleMetrics:
       label: label of the image, which is also the prediction.
       top_k: top-k intersection of the clean and the perturbed map; 1 without a candidate.
       kendall: Kendall's tau of the two maps; 1 without a candidate.
+      kendall_foreground: Kendall's tau over the pixels where the clean map is > 0; 1 without a
+        candidate.
       spearman: Spearman's correlation of the two maps; 1 without a candidate.
       center_shift: distance of the maps' centres of mass, in pixels.
       candidate: 1 if any perturbed image of unchanged label counted.
       undefined: 1 if a metric was NaN for some perturbed image of unchanged label.
       constant: 1 if the clean map is constant, so that no metric is defined.
       perturbation: largest change of a pixel in the image of the lowest Kendall.
-      completeness_error: |sum of the clean attribution - (f_y(x) - f_y(0))|, in logits.
+      completeness_error: |sum of the clean attribution - (f_y(x) - f_y(0))|, in logits; NaN for
+        another map than integrated gradients.
       output_change: f_y(x) - f_y(0), in logits.
       seconds: wall time of the attack on its batch, divided by the number of images.
     """
@@ -33,6 +36,7 @@ class ExampleMetrics:
     label: int
     top_k: float
     kendall: float
+    kendall_foreground: float
     spearman: float
     center_shift: float
     candidate: int

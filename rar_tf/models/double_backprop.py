@@ -7,7 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from rar_tf.models.custom_layers import is_code_unknown
 from rar_tf.models.rewrite import functional_view, with_attributes
+from rar_tf.models.second_derivatives import twice_differentiable
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 # Layers whose activation may be applied after the pooling.
@@ -25,8 +27,9 @@ def for_double_backprop(
 
     A monotone activation commutes with max pooling, `max_i relu(h_i) = relu(max_i h_i)`: after
     the pooling it has a quarter of the values. The second derivative of the pooling is computed
-    by two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Values and first
-    derivatives are those of the model; so are second derivatives where they are continuous.
+    by two fast operations in place of TensorFlow's `MaxPoolGradGrad`. Layers whose second
+    derivative TensorFlow lacks get one, see `second_derivatives.twice_differentiable`. Values and
+    first derivatives are those of the model; so are second derivatives where they are continuous.
     Where several inputs of a window are equal, derivatives may go to another one of them.
 
     ReLUs can be smoothed afterwards by `softplus_twin`, as softplus is monotone too.
@@ -35,14 +38,17 @@ def for_double_backprop(
     input of a window that ReLU made zero.
 
     Args:
-      model: a built classifier; returned unchanged if neither Functional nor Sequential.
-      precision: "float32", or "mixed_bfloat16": every layer but the last computes in bfloat16,
-        which halves the memory and, on processors with bfloat16 units, most of the time.
+      model: a built classifier; neither Functional nor Sequential, it is returned with second
+        derivatives of the layers among its attributes, or, unbuilt, unchanged.
+      precision: "float32", or "mixed_bfloat16": every layer of Keras but the last computes in
+        bfloat16, which halves the memory and, on processors with bfloat16 units, most of the
+        time. Custom layers and `Lambda` keep their precision: some operations have no gradient
+        in bfloat16.
       keep: names of layers whose outputs must be those of the model.
 
     Returns:
       A model for calling and differentiating, not for saving. A layer whose activation moved
-      to the pooling behind it has another name.
+      to the pooling behind it has another name, and the pooling names it in `activation_of`.
 
     Raises:
       ValueError: an unknown precision, or "mixed_bfloat16" of a model that cannot be rewritten.
@@ -57,14 +63,14 @@ def for_double_backprop(
                 f"precision={precision} needs a Functional or Sequential model; others take "
                 f"precision=float32. Received: {type(model).__name__}"
             )
-        return model
-    graph = functional_view(model)
+        return twice_differentiable(model) if model.built else model
+    graph = functional_view(twice_differentiable(model))
     layers_by_pooling = _layers_before_pooling(graph, keep)
     last = graph.outputs[0]._keras_history.operation
 
     def clone(operation: keras.Operation) -> keras.Operation:
         attributes: dict[str, Any] = {}
-        if precision != "float32" and operation is not last:
+        if precision != "float32" and operation is not last and not is_code_unknown(operation):
             attributes["_dtype_policy"] = keras.DTypePolicy(precision)
         if operation in layers_by_pooling.values():
             attributes |= {
@@ -75,6 +81,7 @@ def for_double_backprop(
             source = layers_by_pooling.get(operation)
             return MaxPoolThenActivate(
                 keras.activations.linear if source is None else source.activation,
+                activation_of="" if source is None else source.name,
                 name=operation.name,
                 dtype=attributes.get("_dtype_policy", operation.dtype_policy),
             )
@@ -89,14 +96,17 @@ def for_double_backprop(
 class MaxPoolThenActivate(keras.layers.Layer):
     """`activation(max_pool(h))` by windows of 2 x 2, of even sides, channels last."""
 
-    def __init__(self, activation: Callable, **options: Any) -> None:
+    def __init__(self, activation: Callable, *, activation_of: str = "", **options: Any) -> None:
         """
         Args:
           activation: activation of the pooled values.
+          activation_of: name of the layer that had this activation before it moved here; empty
+            where none has moved.
           **options: keyword arguments of `keras.layers.Layer`.
         """
         super().__init__(**options)
         self.activation = activation
+        self.activation_of = activation_of
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Pooled activations: [B, H, W, C] -> [B, H / 2, W / 2, C]."""

@@ -33,8 +33,8 @@ def far(
     Args:
       weight: factor lambda of the term, >= 0.
       attribution: attribution S of the predicted class's logit: integrated_gradients (from a black
-        image), input_gradient, smooth_grad or MODULE:FUNCTION. In Python also a function
-        (classifier, x, classes) -> map.
+        image), input_gradient, gradient_times_input, smooth_grad, grad_cam or MODULE:FUNCTION. In
+        Python also a function (classifier, x, classes) -> map, of TensorFlow operations.
       dissimilarity: dissimilarity d_s of two maps: pearson, cosine, l1 or MODULE:FUNCTION. In
         Python also a function (map, target) -> [B].
       base: loss that the term is added to: clean or adversarial.

@@ -118,7 +118,8 @@ def published(setting: Setting) -> dict[str, tuple[str, ...]]:
 
 def header(setting: Setting) -> tuple[str, ...]:
     """Names of the columns of a setting's table."""
-    return (*_MEASURED, *(_PUBLISHED if published(setting) else ()), *_OTHER_ATTACKS)
+    foreground = ("CO fg",) if setting.protocol == "far" else ()
+    return (*_MEASURED, *foreground, *(_PUBLISHED if published(setting) else ()), *_OTHER_ATTACKS)
 
 
 def remarks(results: list[Result], setting: Setting) -> list[str]:
@@ -149,12 +150,15 @@ def cells(results: list[Result], setting: Setting) -> list[tuple[str, ...]]:
         any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
         original = by_attack.get("original")
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
+        foreground = default.metrics.get("kendall_foreground") if default else None
+        foreground_cell = interval_cell(foreground, 1, 4) if foreground else ""
         rows.append(
             (
                 approach,
                 str(default.counts["attacked"]) if default else "",
                 *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
+                *((foreground_cell,) if setting.protocol == "far" else ()),
                 *(rows_of_paper.get(approach, ("",) * 4) if rows_of_paper else ()),
                 *(_original(original, by_attack.get("default")) if original else _BLANK),
                 *_pair(runs.get("strongest")),
@@ -179,7 +183,8 @@ EXPLANATION = (
     "interval]. Figures that stand alone are of the attack `default`; `original` is the paper's "
     "own attack (n images, and what `default` found on them), `strongest` the worst that a "
     "portfolio of attacks finds. * quoted by [FAR] from other papers. [FAR] prints IN as a "
-    "fraction."
+    "fraction. CO fg: CO over the pixels where the clean map is not 0, the nearest to the CO that "
+    "[FAR] prints; which one [FAR] computes is not known."
 )
 
 

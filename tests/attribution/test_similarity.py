@@ -53,6 +53,35 @@ def test_rank_correlations_are_scipys_ties_included():
         np.testing.assert_array_equal(getattr(attribution, name)(tied, B), expected)
 
 
+def test_foreground_kendall_is_scipys_over_the_pixels_of_the_clean_map():
+    clean = np.where(RANDOM.random(A.shape) < 0.6, A, 0)
+    found = attribution.kendall_foreground(clean, B)
+    for value, a, b in zip(found, clean, B, strict=True):
+        assert value == scipy.stats.kendalltau(a[a > 0], b[a > 0]).statistic
+    # All pixels are > 0.
+    np.testing.assert_array_equal(
+        attribution.kendall_foreground(A, B), attribution.kendall_tau(A, B)
+    )
+
+
+def test_foreground_kendall_by_counting_pairs():
+    # Of 1 2 3 the pair (2, 3) is discordant; what the background becomes does not count.
+    clean, other = np.array([[[0.0, 1, 2, 3]]]), np.array([[[9.0, 1, 3, 2]]])
+    assert attribution.kendall_foreground(clean, other)[0] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("clean", "other"), [
+    ([0, 0, 0, 5], [1, 2, 3, 4]),  # one pixel
+    ([0, 2, 2, 2], [1, 2, 3, 4]),  # constant
+    ([0, 1, 2, 3], [1, 2, 2, 2]),
+    ([0, 1, 2, 3], [np.nan, 1, 2, 3]),
+    ([np.inf, 1, 2, 3], [0, 1, 2, 3]),
+])  # fmt: skip
+def test_foreground_kendall_is_nan_without_an_order(clean, other):
+    maps = [np.array([[part]], float) for part in (clean, other)]
+    assert np.isnan(attribution.kendall_foreground(*maps)[0])
+
+
 def test_kendall_by_counting_pairs():
     # Ranks 0 1 2 3 against 1 0 2 3: one of six pairs is discordant.
     other = np.array([[[1, 0], [2, 3]]])
@@ -84,6 +113,7 @@ def test_center_shift_by_hand():
 def test_constant_and_undefined_maps_give_nan(bad):
     for metric in (
         attribution.kendall_tau,
+        attribution.kendall_foreground,
         attribution.spearman,
         attribution.center_shift,
         lambda a, b: attribution.top_k_intersection(a, b, 2),

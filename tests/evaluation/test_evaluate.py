@@ -184,7 +184,7 @@ def test_the_strongest_is_never_weaker_than_the_default():
     [("top_k", (0.2, 0.9)), ("kendall", (0.8, 0.1)), ("top_k_and_kendall", (0.8, 0.1))],
 )
 def test_of_two_searches_the_criterion_chooses_the_point(monkeypatch, criterion, expected):
-    metrics = np.array([[[0.2, 0.9, 0.5, 0.0], [0.8, 0.1, 0.5, 0.0]]])
+    metrics = np.array([[[0.2, 0.9, 0.9, 0.5, 0.0], [0.8, 0.1, 0.1, 0.5, 0.0]]])
     monkeypatch.setattr(points, "metrics_of", lambda *_: metrics)
     evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=1)
     searches = [

@@ -10,6 +10,7 @@ from tests.support.paths import ROOT
 # A new objective in one file of under 20 lines, as docs/extending.md has it.
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 OBJECTIVE = PAGE.split("<!-- own objective:start -->\n```python\n")[1].split("```\n")[0]
+MAP = PAGE.split("<!-- own map:start -->\n```python\n")[1].split("```\n")[0]
 REST = """
 import keras
 import numpy as np
@@ -34,6 +35,15 @@ def net(num_classes, input_shape, seed):
 
 def quick(protocol):
     return (Ifia(protocol.threat, k=5, steps=2, step_size=0.02, score=away),)
+
+
+def random_signs(protocol):
+    return (Ifia(protocol.threat, k=5, steps=2, step_size=0.02, score="random",
+                 explainer=protocol.explainer),)
+
+
+def broken_map(classifier, images, classes):
+    return images.no_such_thing
 
 
 def away(maps, clean):
@@ -62,6 +72,7 @@ def folder(tmp_path_factory):
     assert ROOT not in path.parents
     (path / "mine.py").write_text(OBJECTIVE)
     (path / "rest.py").write_text(REST)
+    (path / "maps.py").write_text(MAP)
     return path
 
 
@@ -101,6 +112,36 @@ def test_evaluation_by_an_own_attack(cli, folder, run):
     report = json.loads((run / "eval" / "rar-rest_quick" / "report.json").read_text())
     assert report["searches"][0]["score"] == "rest:away"
     assert report["dataset"]["class_names"] == ["dark", "light"]
+
+
+def evaluation(run, attribution, output="black_box"):
+    return (
+        "eval.main", f"--workdir={run}", f"--attribution={attribution}", f"--output={output}",
+        "--attack=rest:random_signs", "--num_examples=4", "--k=5", "--accuracy_examples=0",
+        "--nostrong_pgd",
+    )  # fmt: skip
+
+
+def test_a_black_box_is_measured_and_recorded(cli, folder, run):
+    command = evaluation(run, "maps:occlusion")
+    for _ in range(2):
+        done = cli(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads((folder / "black_box" / "report.json").read_text())
+    assert report["protocol"]["explainer"]["method"] == "maps:occlusion"
+    assert report["metrics"]["kendall"]["mean"] is not None
+    assert report["completeness"]["mean_error"] is None
+    other = cli(*evaluation(run, "grad_cam"), cwd=folder)
+    assert other.returncode == 1 and "another protocol" in other.stderr
+
+
+def test_a_map_that_fails_or_is_unknown_is_named(cli, folder, run):
+    done = cli(*evaluation(run, "rest:broken_map", "broken_map"), cwd=folder)
+    assert done.returncode == 1
+    assert "error: attribution=rest:broken_map failed: AttributeError" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = cli(*evaluation(run, "grad_cm", "unknown"), cwd=folder)
+    assert done.returncode == 1 and "Did you mean 'grad_cam'?" in done.stderr
 
 
 def test_export(cli, folder, run):

@@ -1,5 +1,6 @@
 """Statistics of a report and its tables."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -108,6 +109,20 @@ def test_the_paper_s_attack_stands_beside_default_on_the_same_images(tmp_path):
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[5].startswith("25.00") and cells[6].startswith("0.5000")
     assert cells[11].endswith("(n=2, default 20.00)") and cells[12].endswith("(default 0.4000)")
+
+
+def test_far_s_table_has_the_kendall_of_the_foreground(tmp_path):
+    far = {"protocol": {"name": "far", "k": 5}}
+    result = report("natural", **far)
+    fields = dataclasses.replace(result.metrics["kendall"], mean=0.7123)
+    result = dataclasses.replace(result, metrics=result.metrics | {"kendall_foreground": fields})
+    lines = markdown(find_results(saved(tmp_path, result))).splitlines()
+    header, natural = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in (lines[2], lines[4])
+    )
+    assert header[6:9] == ["CO", "CO fg", "published NA"] and natural[0] == "natural"
+    assert natural[6].startswith("0.4000 [") and natural[7].startswith("0.7123 [")
+    assert natural[8:12] == ["91.5", "11.0", ".43", ".20"]
 
 
 def test_published_values_are_complete():

@@ -55,6 +55,7 @@ def row(index: int, kendall: float, **values: Any) -> ExampleMetrics:
     figures: dict[str, Any] = {
         "label": 1,
         "top_k": kendall / 2,
+        "kendall_foreground": kendall,
         "spearman": kendall,
         "center_shift": 0.5,
         "candidate": 1,
