@@ -1,10 +1,13 @@
 """Threat models, the search inside them, and attacks on explanations."""
 
-from rar_tf.attack.ifia import ALGORITHMS, AttackResult, Ifia
+from rar_tf.attack.ifia import ALGORITHMS, Ifia
 from rar_tf.attack.ifia_score import SCORES
-from rar_tf.attack.map_attack import MapAttack
+from rar_tf.attack.map_attack import MapAttack, Ranking, Search
 from rar_tf.attack.maximize import DECAYS, Attack, ScoreFn, StepSize, maximize
 from rar_tf.attack.networks import SECOND_DERIVATIVES, Networks
+from rar_tf.attack.perturbations import FAMILIES, random_point, random_signs
+from rar_tf.attack.random_search import LocalSearch, RandomSearch
+from rar_tf.attack.selection import AttackResult
 from rar_tf.attack.threats import LpBall, Threat
 from rar_tf.attack.transport import TransportPenalty
 from rar_tf.attribution import normal_rows, uniform_rows
@@ -12,19 +15,26 @@ from rar_tf.attribution import normal_rows, uniform_rows
 __all__ = [
     "ALGORITHMS",
     "DECAYS",
+    "FAMILIES",
     "SCORES",
     "SECOND_DERIVATIVES",
     "Attack",
     "AttackResult",
     "Ifia",
+    "LocalSearch",
     "LpBall",
     "MapAttack",
     "Networks",
+    "RandomSearch",
+    "Ranking",
     "ScoreFn",
+    "Search",
     "StepSize",
     "Threat",
     "TransportPenalty",
     "maximize",
     "normal_rows",
+    "random_point",
+    "random_signs",
     "uniform_rows",
 ]

@@ -1,35 +1,22 @@
 """IFIA, the attribution attack: another map for the same prediction  [GAZ17; RAR; FAR]."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from rar_tf.attack.ifia_score import SCORES, AttackInputs, IfiaScore, IfiaSelection, Score, moved
+from rar_tf.attack.ifia_score import SCORES, IfiaScore, Score
 from rar_tf.attack.label import predicts
 from rar_tf.attack.maximize import DECAYS, decaying, maximize
 from rar_tf.attack.networks import SECOND_DERIVATIVES, Networks, make_networks
+from rar_tf.attack.selection import AttackInputs, AttackResult, MapSelection, moved
 from rar_tf.attack.threats import LpBall
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.attribution.metrics import CRITERIA
 from rar_tf.checks import check_count, float_images, integer_labels
 
 ALGORITHMS = ("select", "until_flip", "adversarial")
-
-
-class AttackResult(NamedTuple):
-    """Result of an attack on maps, per image and criterion of selection.
-
-    Attributes:
-      x_adv: [B, M, H, W, C]; x itself where there was no candidate.
-      candidate: [B, M] bool, whether any perturbed point counted.
-      undefined: [B] bool, whether some point of unchanged label had a metric of NaN.
-    """
-
-    x_adv: tf.Tensor
-    candidate: tf.Tensor
-    undefined: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +56,15 @@ class Ifia:
       softplus_beta: sharpness of the softplus of `second_derivatives`.
       precision: floating-point type of the networks that the attack makes, see
         `models.for_double_backprop`.
+      softness: width of the score `soft_top_k`, see `scores.soft_top_k`.
+      uses_gradient: whether the search follows a gradient; true of the class.
 
     Raises:
       ValueError: an unknown name, a number out of range, or a score whose gradient at x is zero
         without a random start.
     """
+
+    uses_gradient: ClassVar[bool] = True
 
     threat: LpBall
     k: int
@@ -96,6 +87,7 @@ class Ifia:
     second_derivatives: str = "softplus_twin"
     softplus_beta: float = 1.0
     precision: str = "float32"
+    softness: float = 0.5
 
     def __post_init__(self) -> None:
         for name, values, known in (
@@ -112,8 +104,9 @@ class Ifia:
         for name in ("k", "metric_k", "steps", "select_every"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        if not self.step_size > 0:
-            raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
+        for name in ("step_size", "softness"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0. Received: {name}={getattr(self, name)}")
         map_of_score = (self.explainer.method, self.explainer.rule)
         if self.rotate_nodes and map_of_score != (METHODS[0], "midpoint"):
             raise ValueError(
@@ -183,7 +176,15 @@ class Ifia:
 
     def _search(self, inputs: AttackInputs) -> AttackResult:
         classifier, x, y = inputs.classifier, inputs.x, inputs.y
-        select = IfiaSelection(self, inputs) if self.algorithm == "select" else None
+        select = None
+        if self.algorithm == "select":
+            select = MapSelection(
+                self.select,
+                self.metric_k or self.k,
+                self.selection_explainer or self.explainer,
+                self.clean_explainer or self.explainer,
+                inputs,
+            )
         x_adv = maximize(
             IfiaScore(self, inputs),
             x,
@@ -201,12 +202,10 @@ class Ifia:
             select_every=self.select_every,
             by_step=True,
         )
-        if select is None:
-            x_adv = x_adv[:, tf.newaxis]
-            undefined = tf.zeros(tf.shape(x)[:1], tf.bool)
-        else:
-            undefined = moved(x_adv[:, -1], x)
-            x_adv = x_adv[:, :-1]
+        if select is not None:
+            return select.result(x_adv)
+        x_adv = x_adv[:, tf.newaxis]
+        undefined = tf.zeros(tf.shape(x)[:1], tf.bool)
         return AttackResult(x_adv, moved(x_adv, x[:, tf.newaxis]), undefined)
 
     def _check_call(self, x: tf.Tensor, seed: tf.Tensor | None) -> None:
@@ -218,7 +217,8 @@ class Ifia:
 
     @property
     def _is_flat_at_x(self) -> bool:
-        # The twin's maps differ from the plain network's, the other two networks' do not.
+        # The twin's maps differ from the plain network's, the other two networks' do not. The
+        # correlations are at their extremum at x; soft_top_k has another gradient.
         return (
             set(self.mixture) == {"log_pearson"}
             and self.second_derivatives != "softplus_twin"

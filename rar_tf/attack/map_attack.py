@@ -3,7 +3,37 @@
 import dataclasses
 
 from rar_tf.attack.ifia import Ifia
+from rar_tf.attack.random_search import LocalSearch, RandomSearch
+from rar_tf.attribution import Explainer
+from rar_tf.attribution.metrics import CRITERIA
 from rar_tf.checks import is_count
+
+Search = Ifia | RandomSearch
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Cheap maps that rank the points of all searches, so that few are measured.
+
+    Attributes:
+      explainer: map of the ranking.
+      precision: floating-point type of its network.
+      keep: (criterion, number of points) pairs: of each image the points that rank as the worst
+        by each criterion are measured by the protocol's map.
+    """
+
+    explainer: Explainer
+    precision: str = "float32"
+    keep: tuple[tuple[str, int], ...] = (("top_k", 1), ("kendall", 1))
+
+    def __post_init__(self) -> None:
+        if not self.keep or not all(
+            name in CRITERIA and is_count(count) and count >= 1 for name, count in self.keep
+        ):
+            raise ValueError(
+                "keep must be pairs of a criterion and a number of points >= 1. "
+                f"Received: keep={self.keep!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,36 +43,39 @@ class MapAttack:
     Attributes:
       name: label of the attack in reports and file names; it decides nothing.
       searches: the searches, at least one.
-      worst_of_each_metric: if true, each metric of an image is the worst over the points of all
-        searches. If false, all metrics are those of one point, the worst by the first criterion
-        of the first search.
-      reference: number of leading searches whose first criterion's point is always measured by
-        the protocol's map. With `worst_of_each_metric` other points are measured only where the
-        first search's own maps rank them as the worst in a metric.
+      worst_of_each_metric: if true, each metric of an image is the worst over the measured points.
+        If false, all metrics are those of one point, the worst by the first criterion of the
+        first search.
+      ranking: cheap maps that choose the points to measure; None measures the points of all
+        searches.
+      refinements: searches from the best point by their criterion, whose results are measured
+        too; they need a ranking.
+      counts_unchanged: also report the mean in which images without candidate count as
+        unchanged, as the code of [RAR] does.
 
     Raises:
-      ValueError: searches that are no tuple of `Ifia`, or `reference` outside 0 .. len(searches).
+      ValueError: searches that are no tuple of searches, or refinements without a ranking.
     """
 
     name: str
-    searches: tuple[Ifia, ...]
+    searches: tuple[Search, ...]
     worst_of_each_metric: bool = False
-    reference: int = 0
+    ranking: Ranking | None = None
+    refinements: tuple[LocalSearch, ...] = ()
+    counts_unchanged: bool = False
 
     def __post_init__(self) -> None:
         if (
             not isinstance(self.searches, tuple)
             or not self.searches
-            or not all(isinstance(search, Ifia) for search in self.searches)
+            or not all(isinstance(search, Search) for search in self.searches)
         ):
             raise ValueError(
-                f"searches must be a tuple of Ifia, at least one. Received: {self.searches!r}"
+                "searches must be a tuple of Ifia or RandomSearch, at least one. "
+                f"Received: {self.searches!r}"
             )
-        if not is_count(self.reference) or not 0 <= self.reference <= len(self.searches):
-            raise ValueError(
-                f"reference must be in 0 .. {len(self.searches)}, the number of searches. "
-                f"Received: reference={self.reference!r}"
-            )
+        if self.refinements and self.ranking is None:
+            raise ValueError("refinements need a ranking. Received: ranking=None")
 
     @property
     def criterion(self) -> str | None:
@@ -50,10 +83,11 @@ class MapAttack:
         return None if self.worst_of_each_metric else self.searches[0].select[0]
 
     @property
-    def reference_points(self) -> tuple[int, ...]:
-        """Places of the reference searches' first criteria among the points of all searches."""
-        places, place = [], 0
-        for search in self.searches[: self.reference]:
-            places.append(place)
-            place += search.num_points
-        return tuple(places)
+    def uses_gradient(self) -> bool:
+        """Whether any search follows a gradient."""
+        return any(search.uses_gradient for search in self.searches)
+
+    def without_gradients(self) -> "MapAttack | None":
+        """The attack by those of its searches that need no gradient; None without any."""
+        searches = tuple(search for search in self.searches if not search.uses_gradient)
+        return dataclasses.replace(self, searches=searches) if searches else None

@@ -163,7 +163,7 @@ def maximize(
     value = tf.where(tf.math.is_nan(value), -float("inf"), value)
     best = x if value.shape.rank == 1 else tf.repeat(x[:, tf.newaxis], tf.shape(value)[1], 1)
     if seed is not None:
-        best, value = _keep(select, threat.project(start, x), best, value)
+        best, value = keep_better(select, threat.project(start, x), best, value)
 
     def step_and_keep(
         i: tf.Tensor,
@@ -175,11 +175,11 @@ def maximize(
     ) -> _State:
         i, x_adv, velocity, moving = step(i, x_adv, velocity, moving)
         if select_every == 1:
-            best, value = _keep(select, x_adv, best, value)
+            best, value = keep_better(select, x_adv, best, value)
         else:
             best, value = tf.cond(
                 (i % select_every == 0) | (i == steps),
-                lambda: _keep(select, x_adv, best, value),
+                lambda: keep_better(select, x_adv, best, value),
                 lambda: (best, value),
             )
         return i, x_adv, velocity, moving, best, value
@@ -191,12 +191,22 @@ def _loop(steps: int, body: Callable[..., _State], state: _State) -> _State:
     return tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
 
 
-def _keep(
-    select: ScoreFn, x_adv: tf.Tensor, best: tf.Tensor, value: tf.Tensor
+def keep_better(
+    select: ScoreFn, x_adv: tf.Tensor, best: tf.Tensor, value: tf.Tensor, *, ties: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The better of x_adv and best, per example and criterion; NaN never wins."""
+    """The better of x_adv and best, per example and criterion; NaN never wins.
+
+    Args:
+      select: x_adv [B, ...] -> values [B] or [B, M].
+      x_adv: [B, ...], the new points.
+      best: [B, ...] or [B, M, ...], the best points so far.
+      value: [B] or [B, M], their values.
+      ties: whether x_adv replaces a point of the same finite value.
+    """
     candidate = tf.ensure_shape(select(x_adv), value.shape)
     better = candidate > value
+    if ties:
+        better |= (candidate == value) & tf.math.is_finite(value)
     point = x_adv if value.shape.rank == 1 else x_adv[:, tf.newaxis]
     return _where(better, point, best), tf.where(better, candidate, value)
 

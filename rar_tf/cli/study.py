@@ -22,7 +22,7 @@ import types
 from absl import flags, logging
 
 from rar_tf import datasets, evaluation
-from rar_tf.attack import MapAttack
+from rar_tf.attack import Ifia, MapAttack
 from rar_tf.attribution import Explainer
 from rar_tf.cli.command import FLAGS, CommandStopped, flag_topic, print_unless_quiet, start
 from rar_tf.cli.settings import parse_settings
@@ -158,11 +158,13 @@ class Runner:
         attack = self._protocol().attack(self.attack)
         if case.softplus_beta is None:
             return attack
-        searches = (
+        searches = tuple(
             dataclasses.replace(search, softplus_beta=case.softplus_beta)
+            if isinstance(search, Ifia)
+            else search
             for search in attack.searches
         )
-        return MapAttack(evaluation.CUSTOM_ATTACK, tuple(searches))
+        return dataclasses.replace(attack, name=evaluation.CUSTOM_ATTACK, searches=searches)
 
     def _check(self, case: studies.Case, report: evaluation.Report) -> None:
         """Raises ValueError unless the report is one of this case with these flags."""

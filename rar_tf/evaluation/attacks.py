@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
-from rar_tf.attack import Ifia, MapAttack
+from rar_tf.attack import FAMILIES, Ifia, LocalSearch, MapAttack, RandomSearch, Ranking
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.papers import far, rar
 
@@ -26,17 +27,17 @@ def original(search: Ifia, paper: str) -> MapAttack:
     """
     first = dataclasses.replace(search, **_PAPERS[paper].MAP_ATTACK)
     restart = dataclasses.replace(first, random_start=True)
-    return MapAttack("original", (first, *[restart] * _PAPERS[paper].MAP_ATTACK_RESTARTS))
+    searches = (first, *[restart] * _PAPERS[paper].MAP_ATTACK_RESTARTS)
+    return MapAttack("original", searches, counts_unchanged=True)
 
 
-def default(search: Ifia, paper: str) -> MapAttack:
+def quick(search: Ifia, paper: str) -> MapAttack:
     """Two short searches on coarse maps, one from x and one from a random start.
 
     The score is the top-k mass plus 0.025 times the smooth surrogate `log_pearson`, on the
     softplus twin, with a penalty where the label flips. The iterate of the lowest mean of top-k
     intersection and Kendall is selected. Each search takes 15% of the paper's steps, as much
-    larger, with 8 rotating midpoint nodes, in bfloat16. benchmarks/ifia_economy.py compares it
-    with `original`.
+    larger, with 8 rotating midpoint nodes, in bfloat16.
     """
     del paper
     # At least 15 steps: 15% of FAR's seven would be one.
@@ -44,7 +45,7 @@ def default(search: Ifia, paper: str) -> MapAttack:
     coarse = _coarse(search.explainer, 8)
     first = dataclasses.replace(
         search,
-        score=_mixture(_SURROGATE_WEIGHT),
+        score=(("top_k", 1.0), ("log_pearson", _SURROGATE_WEIGHT)),
         steps=steps,
         step_size=search.step_size * max(search.steps / steps, 1.0),
         select=("top_k_and_kendall",),
@@ -55,54 +56,85 @@ def default(search: Ifia, paper: str) -> MapAttack:
         precision="mixed_bfloat16",
     )
     # Two short searches find more of the maxima than a long one.
-    return MapAttack("default", (first, dataclasses.replace(first, random_start=True)))
+    return MapAttack("quick", (first, dataclasses.replace(first, random_start=True)))
 
 
-def strongest(search: Ifia, paper: str) -> MapAttack:
-    """Searches of several scores and starts; each metric is the worst of all their points.
+def worst_case(search: Ifia, paper: str) -> MapAttack:
+    """The worst of gradient and gradient-free searches, for each metric by itself.
 
-    The searches of `default` are the first and the reference: no metric of an image is better
-    than under `default`.
+    Gradient searches on smooth surrogates of both metrics, with steps that shrink; random
+    perturbations of three families; and a local search from the best point by each metric. Coarse
+    maps rank the points, the worst are measured by the protocol's map.
+    benchmarks/worst_case.py compares it with random searches of the same cost.
     """
-    reference = default(search, paper).searches
-    first = [
-        dataclasses.replace(part, select=(*part.select, "top_k", "kendall", "spearman"))
-        for part in reference
-    ]
-    # Steps that shrink, on coarser maps, reach other maxima at a fraction of the cost.
-    base = reference[0]
-    shrinking = dataclasses.replace(
-        base,
-        select=("top_k", "kendall"),
-        select_every=2,
-        explainer=_coarse(base.explainer, 5),
-        selection_explainer=base.explainer,
+    del paper
+    coarse: dict[str, Any] = {
+        "clean_explainer": search.explainer,
+        "precision": "mixed_bfloat16",
+    }
+    ranking = _coarse(search.explainer, 16)
+    gradient = dataclasses.replace(
+        search,
+        score="soft_top_k",
+        softness=0.25,
         steps=20,
-        step_size=base.threat.epsilon / 2,
+        step_size=search.threat.epsilon / 2,
         decay="linear",
+        random_start=True,
+        hold_label=1.0,
+        select=("top_k", "kendall"),
+        select_every=5,
+        explainer=_coarse(search.explainer, 5),
+        rotate_nodes=search.explainer.method == METHODS[0],
+        selection_explainer=ranking,
+        second_derivatives="softplus_second_derivative",
+        softplus_beta=4.0,
+        **coarse,
     )
-    random = dataclasses.replace(shrinking, random_start=True)
-    searches = (
-        *first,
-        dataclasses.replace(random, score="top_k"),
-        dataclasses.replace(shrinking, score="mass_center"),
-        dataclasses.replace(random, score="log_pearson"),
-        dataclasses.replace(shrinking, score=_mixture(1.0)),
-        dataclasses.replace(
-            random,
-            score="log_pearson",
-            second_derivatives="softplus_second_derivative",
-            softplus_beta=4.0,
-        ),
+    sharp_twin = dataclasses.replace(
+        gradient, softness=0.5, second_derivatives="softplus_twin", softplus_beta=10.0
     )
-    return MapAttack("strongest", searches, worst_of_each_metric=True, reference=len(reference))
+    smooth_twin = dataclasses.replace(
+        gradient, score="soft_kendall", second_derivatives="softplus_twin", softplus_beta=1.0
+    )
+    smooth = dataclasses.replace(smooth_twin, second_derivatives="softplus_second_derivative")
+    random = [
+        RandomSearch(
+            search.threat,
+            search.metric_k or search.k,
+            family=family,
+            count=16,
+            select=gradient.select,
+            explainer=_coarse(search.explainer, 8),
+            **coarse,
+        )
+        for family in FAMILIES
+    ]
+    local = [
+        LocalSearch(
+            search.threat,
+            search.metric_k or search.k,
+            criterion=criterion,
+            count=8,
+            explainer=ranking,
+            **coarse,
+        )
+        for criterion in gradient.select
+    ]
+    return MapAttack(
+        "worst_case",
+        (gradient, sharp_twin, smooth_twin, smooth, *random),
+        worst_of_each_metric=True,
+        ranking=Ranking(ranking, coarse["precision"], (("top_k", 2), ("kendall", 1))),
+        refinements=tuple(local),
+    )
 
 
 # Name -> (search by the protocol's settings, name of the paper) -> attack.
 NAMED_ATTACKS: dict[str, Callable[[Ifia, str], MapAttack]] = {
+    "worst_case": worst_case,
     "original": original,
-    "default": default,
-    "strongest": strongest,
+    "quick": quick,
 }
 
 
@@ -111,7 +143,3 @@ def _coarse(explainer: Explainer, nodes: int) -> Explainer:
     if explainer.method != METHODS[0]:
         return explainer
     return dataclasses.replace(explainer, steps=min(nodes, explainer.steps), rule="midpoint")
-
-
-def _mixture(weight: float) -> tuple[tuple[str, float], ...]:
-    return (("top_k", 1.0), ("log_pearson", weight))

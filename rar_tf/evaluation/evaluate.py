@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from rar_tf import environment, models
-from rar_tf.attack import Ifia, MapAttack
+from rar_tf.attack import LocalSearch, MapAttack, Search
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import identity
@@ -34,7 +34,7 @@ def evaluate(
     dataset: ImageData | Examples | tuple[np.ndarray, np.ndarray],
     *,
     protocol: Protocol | str = "rar",
-    attack: str | MapAttack | Sequence[Ifia] = "default",
+    attack: str | MapAttack | Sequence[Search] = "worst_case",
     split: str = "test",
     num_examples: int | None = 500,
     accuracy_examples: int | None = None,
@@ -125,7 +125,7 @@ def _as_protocol(protocol: str | Protocol, evaluation_set: EvaluationSet) -> Pro
     return named_protocol(protocol, evaluation_set.name, evaluation_set.image_shape)
 
 
-def _as_attack(attack: str | MapAttack | Sequence[Ifia], protocol: Protocol) -> MapAttack:
+def _as_attack(attack: str | MapAttack | Sequence[Search], protocol: Protocol) -> MapAttack:
     if isinstance(attack, str):
         return protocol.attack(attack)
     if isinstance(attack, MapAttack):
@@ -236,13 +236,18 @@ def _describe(
         },
         "protocol": dataclasses.asdict(protocol),
         "attack": attack.name,
-        "searches": [dataclasses.asdict(search) for search in attack.searches],
+        "searches": [_described_search(search) for search in attack.searches],
         "worst_of_each_metric": attack.worst_of_each_metric,
-        "reference": attack.reference,
+        "ranking": attack.ranking and dataclasses.asdict(attack.ranking),
+        "refinements": [_described_search(search) for search in attack.refinements],
         "seed": seed,
     }
     # Tuples become lists, as when read again.
     return json.loads(json.dumps(described, default=json_default))
+
+
+def _described_search(search: Search | LocalSearch) -> dict[str, Any]:
+    return {"kind": type(search).__name__, **dataclasses.asdict(search)}
 
 
 def _describe_model(

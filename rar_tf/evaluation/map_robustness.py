@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from rar_tf import models
-from rar_tf.attack import AttackResult, Ifia, MapAttack
+from rar_tf.attack import AttackResult, LocalSearch, MapAttack, Ranking, Search
+from rar_tf.attack.networks import make_networks
 from rar_tf.attribution import Explainer, label_logit, saliency
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
@@ -79,13 +80,15 @@ class _Functions(NamedTuple):
     Attributes:
       searches: search -> (x, y, seed, first_row, clean maps) -> its result.
       explain: (x, y, first_row) -> the protocol's maps, error of completeness, output change.
-      metric_maps: (x, y, first_row) -> the maps that the first search selects by; None where
-        every point is measured.
+      ranking_maps: (x, y, first_row) -> the maps that rank the points; None where every point
+        is measured.
+      refinements: search -> (x, y, start, seed, first_row, clean maps) -> its result.
     """
 
-    searches: dict[Ifia, _SearchFunction]
+    searches: dict[Search, _SearchFunction]
     explain: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
-    metric_maps: _MapFunction | None
+    ranking_maps: _MapFunction | None
+    refinements: dict[LocalSearch, _SearchFunction]
 
 
 def _functions(
@@ -101,10 +104,15 @@ def _functions(
         search: _search_function(*shared, search, region, protocol.explainer)
         for search in dict.fromkeys(attack.searches)
     }
-    metric_maps = None
-    if attack.worst_of_each_metric:
-        metric_maps = _metric_map_function(*shared, attack.searches[0])
-    return _Functions(searches, _explain_function(*shared, protocol.explainer), metric_maps)
+    refinements = {
+        search: _refinement_function(*shared, search, protocol.explainer)
+        for search in dict.fromkeys(attack.refinements)
+    }
+    ranking_maps = None
+    if attack.ranking is not None:
+        ranking_maps = _ranking_map_function(*shared, attack.ranking)
+    explain = _explain_function(*shared, protocol.explainer)
+    return _Functions(searches, explain, ranking_maps, refinements)
 
 
 def _attack_batch(
@@ -124,19 +132,46 @@ def _attack_batch(
         for number, search in enumerate(attack.searches)
     ]
     points = AttackedPoints.of(results)
-    if functions.metric_maps is not None:
-        metric_maps = functools.partial(functions.metric_maps, y=y, first_row=first_row)
-        points = points.shortlist(x, metric_maps, k, attack.reference_points)
+    points = _shortlist(functions, images, first_row, attack, clean.maps, points, k, seed)
     return points.measure(
         images, clean, lambda point: explain(point)[0], k, criterion=attack.criterion
     )
+
+
+def _shortlist(
+    functions: _Functions,
+    images: ClassifiedImages,
+    first_row: tf.Tensor,
+    attack: MapAttack,
+    clean: tf.Tensor,
+    points: AttackedPoints,
+    k: int,
+    seed: int,
+) -> AttackedPoints:
+    """The points to measure: those that rank as the worst, and what refinements make of them."""
+    if attack.ranking is None or functions.ranking_maps is None:
+        return points
+    x, y = images.x, images.y
+    maps = points.maps(functools.partial(functions.ranking_maps, y=y, first_row=first_row))
+
+    def rank(criterion: str) -> np.ndarray:
+        return points.rank(clean.numpy(), maps, k, criterion)
+
+    places = [rank(criterion)[:, :count] for criterion, count in attack.ranking.keep]
+    kept = points.take(np.concatenate(places, 1))
+    refined = []
+    for number, search in enumerate(attack.refinements, len(attack.searches)):
+        start = points.take(rank(search.criterion)[:, :1]).x_adv[:, 0]
+        run = functions.refinements[search]
+        refined.append(run(x, y, tf.constant(start), tf.constant([seed, number]), first_row, clean))
+    return kept.beside(AttackedPoints.of(refined)) if refined else kept
 
 
 def _search_function(
     classifier: keras.Model,
     evaluation_set: EvaluationSet,
     nodes_per_pass: int | None,
-    search: Ifia,
+    search: Search,
     region: np.ndarray | None,
     clean_explainer: Explainer,
 ) -> _SearchFunction:
@@ -199,20 +234,60 @@ def _explain_function(
     return explain
 
 
-def _metric_map_function(
+def _refinement_function(
     classifier: keras.Model,
     evaluation_set: EvaluationSet,
     nodes_per_pass: int | None,
-    search: Ifia,
+    search: LocalSearch,
+    clean_explainer: Explainer,
+) -> _SearchFunction:
+    """(x, y, start, seed, first_row, the maps of x by `clean_explainer`) -> the search's result."""
+    networks = search.networks(classifier)
+    is_known = (search.clean_explainer or search.explainer) == clean_explainer
+    image, label = evaluation_set.signature
+    signature = [
+        *(image, label, image),
+        *(tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)),
+        tf.TensorSpec([None, *image.shape[1:3]], tf.float32),
+    ]
+
+    @tf.function(autograph=False, input_signature=signature)
+    def run(
+        x: tf.Tensor,
+        y: tf.Tensor,
+        start: tf.Tensor,
+        seed: tf.Tensor,
+        first_row: tf.Tensor,
+        clean: tf.Tensor,
+    ) -> AttackResult:
+        return search(
+            classifier,
+            x,
+            y,
+            start,
+            networks=networks,
+            seed=seed,
+            first_row=first_row,
+            clean=clean if is_known else None,
+            nodes_per_pass=nodes_per_pass,
+        )
+
+    return run
+
+
+def _ranking_map_function(
+    classifier: keras.Model,
+    evaluation_set: EvaluationSet,
+    nodes_per_pass: int | None,
+    ranking: Ranking,
 ) -> _MapFunction:
-    """(x, y, first_row) -> the maps that the search selects by."""
-    network = search.networks(classifier).metric_network
-    explainer = search.selection_explainer or search.explainer
+    """(x, y, first_row) -> the maps of the ranking."""
+    network = make_networks(classifier, "none", 1.0, ranking.precision).metric_network
     signature = [*evaluation_set.signature, tf.TensorSpec([], tf.int32)]
 
     @tf.function(autograph=False, input_signature=signature)
-    def metric_maps(x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
+    def ranking_maps(x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
         options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
-        return explainer.saliency(network, x, y, **options)
+        return ranking.explainer.saliency(network, x, y, **options)
 
-    return metric_maps
+    return ranking_maps

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rar_tf.attack import AttackResult
 from rar_tf.attribution import is_constant
-from rar_tf.attribution.metrics import CRITERIA, METRICS, measure
+from rar_tf.attribution.metrics import CRITERIA, METRICS, change, measure
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 
 _NAMES = list(METRICS)
@@ -68,24 +68,37 @@ class AttackedPoints(NamedTuple):
             np.logical_or.reduce([result.undefined.numpy() for result in results]),
         )
 
-    def shortlist(
-        self, x: tf.Tensor, explain: _Explain, k: int, reference: Sequence[int]
-    ) -> "AttackedPoints":
-        """The reference points, and for each metric the worst point by the maps of `explain`.
+    def maps(self, explain: _Explain) -> np.ndarray:
+        """[B, M, H, W]: the map of each point."""
+        return _maps(explain, self.x_adv)
+
+    def rank(self, clean: np.ndarray, maps: np.ndarray, k: int, criterion: str) -> np.ndarray:
+        """Places [B, M] of the points, the worst by a criterion first.
 
         Args:
-          x: [B, H, W, C], the clean images.
-          explain: maps that cost less than the protocol's.
+          clean: [B, H, W], the clean maps.
+          maps: [B, M, H, W], the maps of the points.
           k: number of pixels of the metric `top_k`.
-          reference: places of the points that are kept in any case.
+          criterion: name of `CRITERIA`.
         """
-        metrics = metrics_of(explain(x).numpy(), _maps(explain, self.x_adv), self.candidate, k)
-        worst = np.argmax(np.nan_to_num(metrics * _SIGNS, nan=-np.inf), 1)
-        kept = np.tile(np.asarray(reference, worst.dtype), (len(worst), 1))
-        places = np.concatenate([kept, worst], 1)
+        columns = [change(criterion, clean, part, k) for part in np.moveaxis(maps, 1, 0)]
+        values = np.where(self.candidate, np.stack(columns, 1), -np.inf)
+        # Points that do not count, and those of undefined metrics, last.
+        return np.argsort(-np.nan_to_num(values, nan=-np.inf), 1, kind="stable")
+
+    def take(self, places: np.ndarray) -> "AttackedPoints":
+        """The points at places [B, J]."""
         rows = np.arange(len(places))[:, np.newaxis]
         return AttackedPoints(
             self.x_adv[rows, places], self.candidate[rows, places], self.undefined
+        )
+
+    def beside(self, other: "AttackedPoints") -> "AttackedPoints":
+        """These points and those of another value for the same images."""
+        return AttackedPoints(
+            np.concatenate([self.x_adv, other.x_adv], 1),
+            np.concatenate([self.candidate, other.candidate], 1),
+            self.undefined | other.undefined,
         )
 
     def measure(

@@ -64,7 +64,7 @@ class Report:
       dataset: name, source and split of the data, and which of its images.
       protocol: `Protocol` as plain data.
       attack: name of the attack on maps.
-      searches: each `Ifia` of the attack as plain data.
+      searches: each search of the attack as plain data, with its class as `kind`.
       seed: seed of random starts.
       batch_size: number of images in a batch of the last run.
       nodes_per_pass: nodes of a map in one pass of the last run; None for all.
@@ -80,7 +80,8 @@ class Report:
       hardware: facts on the machine of the last run.
       versions: versions of Python and the libraries of the last run.
       worst_of_each_metric: whether each metric is the worst over all searches, see `MapAttack`.
-      reference: number of reference searches, see `MapAttack`.
+      ranking: the attack's `Ranking` as plain data; None without one.
+      refinements: each refinement of the attack as plain data.
       duplicates: numbers of those images of the accuracies that are, pixel by pixel, training
         images too; None where none are or they were not looked for.
       natural_accuracy_without_duplicates: natural accuracy without these images.
@@ -106,7 +107,8 @@ class Report:
     hardware: dict[str, Any]
     versions: dict[str, str]
     worst_of_each_metric: bool = False
-    reference: int = 0
+    ranking: dict[str, Any] | None = None
+    refinements: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     duplicates: list[int] | None = None
     natural_accuracy_without_duplicates: Accuracy | None = None
     pgd_accuracy_without_duplicates: Accuracy | None = None
