@@ -7,9 +7,11 @@ import pathlib
 import numpy as np
 
 from rar_tf.evaluation.examples import ExampleMetrics, ExamplesFile
+from rar_tf.evaluation.remarks import Remark
 from rar_tf.evaluation.report import Interval, Report, load_report
 from rar_tf.markdown import table
 from rar_tf.papers import PUBLISHED
+from rar_tf.reporting import footnotes
 
 HEADER = (
     *("Approach", "Images", "NA", "AA", "AA strong", "IN", "CO"),
@@ -86,6 +88,8 @@ def settings(results: list[Result]) -> list[tuple[str, str]]:
 def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ...]]:
     """The table of one setting: rows of `HEADER`'s cells, blank where nothing was run.
 
+    An approach with remarks has the numbers of its footnotes, see `footnotes.lines`.
+
     NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
     the attack "original" are shown with the number of its images, and with those of the attack
     "default" on the same images.
@@ -104,8 +108,8 @@ def cells(results: list[Result], setting: tuple[str, str]) -> list[tuple[str, ..
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
         rows.append(
             (
-                approach,
-                str(default.counts["attacked"]) if default else "",
+                approach + footnotes.marks(results, setting, approach),
+                str(default.metrics["kendall"].num_examples) if default else "",
                 *(accuracy_cell(any_run, name) for name in accuracies),
                 *_pair(default),
                 *PUBLISHED.get((*setting, approach), ("",) * 4),
@@ -121,7 +125,8 @@ def markdown(results: list[Result]) -> str:
     parts = []
     for setting in settings(results):
         text = table(HEADER, cells(results, setting))
-        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{text}\n")
+        notes = "".join(f"\n{line}\n" for line in footnotes.lines(results, setting))
+        parts.append(f"### {setting[1]}, protocol {setting[0]}\n\n{text}\n{notes}")
     return "\n".join(parts) + "\n" + EXPLANATION + "\n"
 
 
@@ -153,16 +158,42 @@ def summary(report: Report) -> str:
             f"{natural.value:.4f} ({natural.num_examples} images)"
         )
     for name in ("top_k", "kendall", "spearman"):
-        metric = report.metrics[name]
-        if metric.mean is not None:
-            lines.append(
-                f"{name}: {metric.mean:.4f} [{metric.low:.4f}, {metric.high:.4f}], "
-                f"median {metric.median:.4f}"
-            )
+        lines.append(f"{name}: {_figure(report.metrics[name])}")
+    lines += _chance_and_completeness(report)
     lines.append(", ".join(f"{name} {count}" for name, count in report.counts.items()))
     if report.images_per_second:
         lines.append(f"attack {report.attack}: {report.images_per_second:.3f} images/s")
+    lines += [Remark(**remark).line for remark in report.remarks]
     return "\n".join(lines)
+
+
+def _figure(metric: Interval) -> str:
+    """Mean, interval and median of a metric for a terminal; "-" without a figure."""
+    if metric.mean is None:
+        return "-"
+    bounds = "" if metric.low is None else f" [{metric.low:.4f}, {metric.high:.4f}]"
+    text = f"{metric.mean:.4f}{bounds}, median {metric.median:.4f} ({_images(metric.num_examples)})"
+    if metric.mean_with_ones is None:
+        return text
+    return f"{text}; with images without candidate as unchanged {metric.mean_with_ones:.4f}"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def _chance_and_completeness(report: Report) -> list[str]:
+    parts = []
+    if report.pixels:
+        k = report.protocol["k"]
+        parts.append(f"top_k by chance: {k / report.pixels:.4f} (k={k} of {report.pixels} pixels)")
+    error = report.completeness.get("mean_error")
+    if error is not None:
+        parts.append(
+            f"completeness: mean error {error:.4g} of a mean change of the logit of "
+            f"{report.completeness['mean_output_change']:.4g}"
+        )
+    return ["; ".join(parts)] if parts else []
 
 
 def accuracy_cell(report: Report | None, name: str) -> str:
@@ -181,24 +212,27 @@ def _pair(report: Report | None) -> tuple[str, str]:
 def _original(original: Result, default: Result | None) -> tuple[str, str]:
     """Cells IN and CO of "original", with those of "default" on the same images if it has all."""
     top_k_cell, kendall_cell = _pair(original.report)
-    count = f"n={original.report.counts['attacked']}"
+    count = f"n={original.report.metrics['kendall'].num_examples}"
     indices = [row.index for row in original.rows()]
     default_rows = {row.index: row for row in default.rows()} if default else {}
     if not indices or not set(indices) <= set(default_rows):
         return f"{top_k_cell} ({count})", kendall_cell
     top_k, kendall = (
-        np.nanmean([getattr(default_rows[i], name) for i in indices])
-        for name in ("top_k", "kendall")
+        np.array([getattr(default_rows[i], name) for i in indices]) for name in ("top_k", "kendall")
     )
+    if np.isnan(kendall).all():
+        return f"{top_k_cell} ({count}, default -)", f"{kendall_cell} (default -)"
     return (
-        f"{top_k_cell} ({count}, default {100 * top_k:.2f})",
-        f"{kendall_cell} (default {kendall:.4f})",
+        f"{top_k_cell} ({count}, default {100 * np.nanmean(top_k):.2f})",
+        f"{kendall_cell} (default {np.nanmean(kendall):.4f})",
     )
 
 
 def interval_cell(metric: Interval, scale: float, digits: int) -> str:
-    """Mean [bootstrap 95% interval], times `scale`; blank where it is not defined."""
-    if metric.mean is None or metric.low is None or metric.high is None:
-        return ""
+    """Mean [bootstrap 95% interval], times `scale`; "-" where no image has a figure."""
+    if metric.mean is None:
+        return "-"
+    if metric.low is None or metric.high is None:
+        return f"{scale * metric.mean:.{digits}f}"
     mean, low, high = (f"{scale * v:.{digits}f}" for v in (metric.mean, metric.low, metric.high))
     return f"{mean} [{low}, {high}]"
