@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from absl import logging
 
 from rar_tf import environment, models
 from rar_tf.attack import Ifia, MapAttack

@@ -79,7 +79,8 @@ class GradientCheck:
         trace = functools.partial(tf.function, autograph=False, input_signature=signature)
         self._loss = trace(_gradient(label_loss(classifier)))
         self._logit = trace(_gradient(label_logit(classifier)))
-        self._score = self._curvatures = None
+        self._score: _Gradient | None = None
+        self._curvatures: Callable[..., tuple[tf.Tensor, ...]] | None = None
         if search is None:
             return
         shape = signature[0].shape[1:3]
@@ -117,13 +118,15 @@ class GradientCheck:
         if self._score is not None:
             missing = _is_missing(self._score, x, y, first_row, clean)
         if self._curvatures is not None:
-            missing = missing | self._contradicts(x, y, first_row)
+            missing = missing | self._contradicts(self._curvatures, x, y, first_row)
         return GradientFlags(loss, logit, missing)
 
-    def _contradicts(self, x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor) -> np.ndarray:
+    def _contradicts(
+        self, curvatures: Callable[..., tuple[tf.Tensor, ...]], x: tf.Tensor, *arguments: tf.Tensor
+    ) -> np.ndarray:
         """[B] bool, whether the second derivative is too small for the finite difference."""
         try:
-            values = self._curvatures(x, y, first_row)
+            values = curvatures(x, *arguments)
         except LookupError:
             return np.ones(len(x), bool)
         automatic, difference, size, noise = (value.numpy() for value in values)

@@ -1,7 +1,7 @@
 """Perturbed images that an attack on maps returned: which of them count, and their metrics."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -157,12 +157,15 @@ def _rows(
     count = len(metrics)
     change = np.abs(points.x_adv - images.x.numpy()).reshape(count, -1).max(1)
     maps, labels = clean.maps.numpy(), images.y.numpy()
+    values: list[dict[str, Any]] = [
+        {name: float(row[column]) for column, name in enumerate(_NAMES)} for row in metrics
+    ]
     errors, output_changes = clean.completeness_error.numpy(), clean.output_change.numpy()
     return [
         ExampleMetrics(
             index=int(images.indices[i]),
             label=int(labels[i]),
-            **{name: float(metrics[i, column]) for column, name in enumerate(_NAMES)},
+            **values[i],
             candidate=int(points.candidate[i]),
             undefined=int(points.undefined[i]),
             constant=int(is_constant(maps[i : i + 1])[0]),

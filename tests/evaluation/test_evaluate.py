@@ -30,11 +30,6 @@ from tests.support.tiny_evaluation import SHAPE, own_data, own_model, quick_prot
 MODEL = own_model()
 IMAGES, LABELS = own_data(MODEL)
 MODEL_LOGITS, _ = logits_of(MODEL, EvaluationSet((IMAGES, LABELS)))
-FORMER_NAMES = {
-    "explainer": "label_map",
-    "clean_explainer": "clean_map",
-    "selection_explainer": "select_map",
-}
 
 
 def quick(output=None, data=(IMAGES, LABELS), **options):
@@ -160,35 +155,12 @@ def test_an_attack_may_be_a_value_or_its_searches(tmp_path):
     value = quick(attack=attack, **settings)
     searches = quick(tmp_path, attack=attack.searches, **settings)
     assert named.attack == value.attack == "original" and searches.attack == "custom"
-    assert named.metrics == value.metrics == searches.metrics
+    assert named.metrics == value.metrics
+    for name, metric in named.metrics.items():
+        assert searches.metrics[name] == dataclasses.replace(metric, mean_with_ones=None)
     with pytest.raises(ValueError, match="which holds one with another worst_of_each_metric"):
         other = MapAttack("custom", attack.searches, worst_of_each_metric=True)
         quick(tmp_path, attack=other, **settings)
-
-
-def test_an_evaluation_of_an_earlier_version_goes_on(tmp_path):
-    """settings.json with the names of earlier versions is that of the same evaluation."""
-    settings = {"attack": "strongest", "accuracy_examples": 0, "strong_pgd": False}
-    settings |= {"num_examples": 1}
-    before = quick(tmp_path, **settings)
-    for name in ("settings.json", "report.json"):
-        path = tmp_path / name
-        values = json.loads(path.read_text())
-        for field in ("worst_of_each_metric", "reference"):
-            del values[field]
-        if name == "report.json":
-            values["chunk"] = values.pop("nodes_per_pass")
-        for part in (values["protocol"], *values["searches"]):
-            for new, old in FORMER_NAMES.items():
-                if new in part:
-                    explainer = part.pop(new)
-                    if explainer:
-                        del explainer["baseline"]
-                        explainer["attribution"] = explainer.pop("method")
-                    part[old] = explainer
-        path.write_text(json.dumps(values))
-    assert load_report(tmp_path / "report.json") == before
-    assert quick(tmp_path, **settings).metrics == before.metrics
 
 
 def test_the_strongest_is_never_weaker_than_the_default():
