@@ -1,7 +1,7 @@
 """IFIA, the attribution attack: another map for the same prediction  [GAZ17; RAR; FAR]."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -69,11 +69,14 @@ class Ifia:
       softplus_beta: sharpness of the softplus of `second_derivatives`.
       precision: floating-point type of the networks that the attack makes, see
         `models.for_double_backprop`.
+      uses_gradient: whether the search follows a gradient; true of the class.
 
     Raises:
       ValueError: an unknown name, a number out of range, or a score whose gradient at x is zero
         without a random start.
     """
+
+    uses_gradient: ClassVar[bool] = True
 
     threat: LpBall
     k: int

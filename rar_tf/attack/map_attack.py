@@ -19,6 +19,8 @@ class MapAttack:
       reference: number of leading searches whose first criterion's point is always measured by
         the protocol's map. With `worst_of_each_metric` other points are measured only where the
         first search's own maps rank them as the worst in a metric.
+      counts_unchanged: also report the mean in which images without candidate count as
+        unchanged, as the code of [RAR] does.
 
     Raises:
       ValueError: searches that are no tuple of `Ifia`, or `reference` outside 0 .. len(searches).
@@ -28,6 +30,7 @@ class MapAttack:
     searches: tuple[Ifia, ...]
     worst_of_each_metric: bool = False
     reference: int = 0
+    counts_unchanged: bool = False
 
     def __post_init__(self) -> None:
         if (

@@ -26,7 +26,8 @@ def original(search: Ifia, paper: str) -> MapAttack:
     """
     first = dataclasses.replace(search, **_PAPERS[paper].MAP_ATTACK)
     restart = dataclasses.replace(first, random_start=True)
-    return MapAttack("original", (first, *[restart] * _PAPERS[paper].MAP_ATTACK_RESTARTS))
+    searches = (first, *[restart] * _PAPERS[paper].MAP_ATTACK_RESTARTS)
+    return MapAttack("original", searches, counts_unchanged=True)
 
 
 def default(search: Ifia, paper: str) -> MapAttack:

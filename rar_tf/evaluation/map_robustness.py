@@ -15,6 +15,7 @@ from rar_tf.attack import AttackResult, Ifia, MapAttack
 from rar_tf.attribution import Explainer, label_logit, saliency
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
+from rar_tf.evaluation.gradient_check import GradientCheck
 from rar_tf.evaluation.points import AttackedPoints, ClassifiedImages, CleanMaps
 from rar_tf.evaluation.protocols import Protocol
 from rar_tf.progress import Progress
@@ -77,12 +78,14 @@ class _Functions(NamedTuple):
     """Traced functions of an attack.
 
     Attributes:
+      check: (x, y, first_row, clean maps) -> the gradients that the attack lacks.
       searches: search -> (x, y, seed, first_row, clean maps) -> its result.
       explain: (x, y, first_row) -> the protocol's maps, error of completeness, output change.
       metric_maps: (x, y, first_row) -> the maps that the first search selects by; None where
         every point is measured.
     """
 
+    check: GradientCheck
     searches: dict[Ifia, _SearchFunction]
     explain: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
     metric_maps: _MapFunction | None
@@ -104,7 +107,15 @@ def _functions(
     metric_maps = None
     if attack.worst_of_each_metric:
         metric_maps = _metric_map_function(*shared, attack.searches[0])
-    return _Functions(searches, _explain_function(*shared, protocol.explainer), metric_maps)
+    check = GradientCheck(
+        classifier,
+        evaluation_set.signature,
+        next((search for search in attack.searches if search.uses_gradient), None),
+        nodes_per_pass=nodes_per_pass,
+        region=None if region is None else tf.constant(region, tf.float32),
+    )
+    explain = _explain_function(*shared, protocol.explainer)
+    return _Functions(check, searches, explain, metric_maps)
 
 
 def _attack_batch(
@@ -119,17 +130,48 @@ def _attack_batch(
     x, y = images.x, images.y
     explain = functools.partial(functions.explain, y=y, first_row=first_row)
     clean = CleanMaps(*explain(x))
+    flags = functions.check(x, y, first_row, clean.maps)
     results = [
-        functions.searches[search](x, y, tf.constant([seed, number]), first_row, clean.maps)
+        _result(functions, search, x, y, tf.constant([seed, number]), first_row, clean.maps)
         for number, search in enumerate(attack.searches)
     ]
+    not_improved = _not_improved(attack, results)
     points = AttackedPoints.of(results)
     if functions.metric_maps is not None:
         metric_maps = functools.partial(functions.metric_maps, y=y, first_row=first_row)
         points = points.shortlist(x, metric_maps, k, attack.reference_points)
-    return points.measure(
+    rows, pictures = points.measure(
         images, clean, lambda point: explain(point)[0], k, criterion=attack.criterion
     )
+    columns = flags._asdict() | {"not_improved": not_improved}
+    rows = [
+        dataclasses.replace(row, **{name: int(values[i]) for name, values in columns.items()})
+        for i, row in enumerate(rows)
+    ]
+    return rows, pictures
+
+
+def _result(
+    functions: _Functions, search: Ifia, x: tf.Tensor, *arguments: tf.Tensor
+) -> AttackResult:
+    """The search's result; without candidates where TensorFlow has no derivative of a map."""
+    try:
+        return functions.searches[search](x, *arguments)
+    except LookupError:
+        none = tf.zeros([len(x), search.num_points], tf.bool)
+        return AttackResult(tf.repeat(x[:, tf.newaxis], search.num_points, 1), none, none[:, 0])
+
+
+def _not_improved(attack: MapAttack, results: list[AttackResult]) -> np.ndarray:
+    """[B] bool, whether no search that follows a gradient returned a candidate."""
+    candidates = [
+        result.candidate.numpy().any(1)
+        for search, result in zip(attack.searches, results, strict=True)
+        if search.uses_gradient
+    ]
+    if not candidates:
+        return np.zeros(len(results[0].candidate), bool)
+    return ~np.logical_or.reduce(candidates)
 
 
 def _search_function(
@@ -176,7 +218,10 @@ def _explain_function(
     nodes_per_pass: int | None,
     explainer: Explainer,
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """(x, y, first_row) -> (maps, |sum of the attribution - change|, change of the logit)."""
+    """(x, y, first_row) -> (maps, |sum of the attribution - change|, change of the logit).
+
+    The change is that from the explainer's baseline to x.
+    """
     network = models.with_affine_start(models.for_double_backprop(classifier))
     logit = label_logit(network)
     if callable(explainer.method):
@@ -190,7 +235,7 @@ def _explain_function(
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
         attribution = explainer.attribution(network, x, y, **options)
-        change = logit(x, y) - logit(tf.zeros_like(x), y)
+        change = logit(x, y) - logit(tf.fill(tf.shape(x), explainer.baseline), y)
         error = tf.abs(tf.reduce_sum(attribution, [1, 2, 3]) - change)
         if not explainer.is_complete:
             error = tf.fill(tf.shape(change), np.nan)
