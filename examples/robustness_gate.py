@@ -6,7 +6,8 @@
 CO is the mean Kendall rank correlation between the maps of the correctly classified images before
 and after the attribution attack: 1 for unchanged maps. With --than it is compared image by image
 with that of another model, on the images that both classify correctly. Exit status 0: robust
-enough; 1: not robust enough; 2: not measured, because of an error.
+enough; 1: not robust enough; 2: not measured, because of an error, or because the evaluation says
+that its figures may be better than the truth (missing gradients, randomness, no image attacked).
 """
 
 import argparse
@@ -20,10 +21,18 @@ import scipy.stats
 from rar_tf import datasets, evaluation, models
 
 
+class NotMeasured(Exception):
+    """An evaluation whose figures may be better than the truth."""
+
+
 def kendalls(path: str, data: datasets.ImageData, options: argparse.Namespace) -> dict[int, float]:
-    """Kendall under attack by image, for the images that the model classifies correctly."""
+    """Kendall under attack by image, for the images that the model classifies correctly.
+
+    Raises:
+      NotMeasured: the report is masked, see `Report.is_masked`.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        evaluation.evaluate(
+        report = evaluation.evaluate(
             models.load_classifier(path),
             data,
             protocol=evaluation.protocol(
@@ -36,6 +45,10 @@ def kendalls(path: str, data: datasets.ImageData, options: argparse.Namespace) -
             output=folder,
         )
         rows = evaluation.ExamplesFile(pathlib.Path(folder, "examples.csv")).rows()
+    for remark in report.remarks:
+        print(f"{path}: {evaluation.Remark(**remark).line}", file=sys.stderr)
+    if report.is_masked:
+        raise NotMeasured(f"the robustness of {path} was not measured")
     return {row.index: row.kendall for row in rows if not np.isnan(row.kendall)}
 
 
@@ -60,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         data = datasets.load(options.dataset)
         scores = kendalls(options.model, data, options)
         other = kendalls(options.than, data, options) if options.than else None
-    except (ValueError, OSError) as error:
+    except (NotMeasured, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return judge(scores, other, options.least, options.tolerance)

@@ -81,13 +81,3 @@ class MapAttack:
     def criterion(self) -> str | None:
         """Criterion that ranks the points; None where each metric has its own worst point."""
         return None if self.worst_of_each_metric else self.searches[0].select[0]
-
-    @property
-    def uses_gradient(self) -> bool:
-        """Whether any search follows a gradient."""
-        return any(search.uses_gradient for search in self.searches)
-
-    def without_gradients(self) -> "MapAttack | None":
-        """The attack by those of its searches that need no gradient; None without any."""
-        searches = tuple(search for search in self.searches if not search.uses_gradient)
-        return dataclasses.replace(self, searches=searches) if searches else None

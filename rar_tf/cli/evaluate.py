@@ -2,7 +2,7 @@
 
     python -m eval.main --workdir=runs/fashion_mnist/ig_norm --num_examples=500
     python -m eval.main --model=mine.keras --dataset=folder:PHOTOS --k=100 --epsilon=0.03
-    python -m eval.main --zoo=fashion_mnist/ig_norm --attack=strongest
+    python -m eval.main --zoo=fashion_mnist/ig_norm --attack=original
 
 Results lie in --output: report.json, examples.csv (a row for each image, batch by batch) and
 pictures/. Stop with Ctrl-C and repeat the command to continue; `python -m eval.report` makes a page

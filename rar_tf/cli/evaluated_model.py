@@ -37,9 +37,10 @@ flag_topic("The measurement")
 flags.DEFINE_enum("protocol", "rar", evaluation.PROTOCOLS, "Paper whose measurement is made.")
 flags.DEFINE_string(
     "attack",
-    "default",
-    "Attack on maps. original: the paper's; default: cheaper, as strong; strongest: a portfolio; "
-    "or a custom MODULE:FUNCTION, from a protocol to a rar_tf.attack.MapAttack or a tuple of Ifia.",
+    "worst_case",
+    "Attack on maps. worst_case: for each metric the worst of gradient and gradient-free searches; "
+    "original: the paper's; quick: a cheap one; or a custom MODULE:FUNCTION, from a protocol to a "
+    "rar_tf.attack.MapAttack or a tuple of its searches.",
 )
 flags.DEFINE_enum("norm", "inf", ["inf", "2"], "Norm of the threat.")
 flags.DEFINE_float(

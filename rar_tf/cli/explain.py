@@ -7,6 +7,7 @@ Draws one figure: the image, its map, the worst perturbation within the threat t
 prediction, the map after it, and which of the k most important pixels are kept and lost.
 """
 
+import math
 import pathlib
 from typing import Any
 
@@ -99,11 +100,17 @@ def _from_file(classifier: keras.Model, data: datasets.ImageData | None) -> tupl
 def _line(explanation: evaluation.Explanation, name: str) -> str:
     row, k = explanation.row, explanation.k
     before, after = explanation.probability, explanation.probability_after
-    kept = round(row.top_k * k) if row.top_k == row.top_k else "?"
+    prediction = f"{name} {100 * before:.1f}% (attacked {100 * after:.1f}%)"
+    warning = ""
+    if row.no_logit_gradient or row.no_map_gradient:
+        warning = "; warning: a gradient that the attack follows is missing, it is too weak"
+    if math.isnan(row.kendall):
+        reason = "constant map" if row.constant else "no perturbed image of the same label counts"
+        return f"{prediction}: no figure, {reason}{warning}"
     return (
-        f"{name} {100 * before:.1f}% (attacked {100 * after:.1f}%): "
-        f"{kept} of the {k} top pixels kept, Kendall {row.kendall:.4f}, "
-        f"Spearman {row.spearman:.4f}, largest change of a pixel {row.perturbation:.4f}"
+        f"{prediction}: "
+        f"{round(row.top_k * k)} of the {k} top pixels kept, Kendall {row.kendall:.4f}, "
+        f"Spearman {row.spearman:.4f}, largest change of a pixel {row.perturbation:.4f}{warning}"
     )
 
 

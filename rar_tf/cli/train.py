@@ -27,7 +27,7 @@ from rar_tf.naming import as_file_name
 from rar_tf.presets import Preset
 from rar_tf.runs import Divergence, Interrupted, Workdir, WorkdirError, train
 from rar_tf.runs.estimate import estimate
-from rar_tf.runs.run import summary
+from rar_tf.runs.run import below_chance, summary
 from rar_tf.training import DISTRIBUTIONS, WorkerLost, distribute, make_deterministic
 
 define_names()
@@ -83,11 +83,14 @@ def run() -> str:
         return f"worker {distribution.worker}: done; worker 0 has written {workdir.model}"
     if FLAGS.export:
         _export(classifier, workdir)
-    for name, row in summary(workdir).items():
+    rows = summary(workdir)
+    for name, row in rows.items():
         metrics = ", ".join(f"{metric} {value:.6g}" for metric, value in row.items())
         print_unless_quiet(f"{name:>6}: {metrics}")
     place = shlex.quote(str(workdir.root))
-    return f"model: {workdir.model}; next: python -m eval.main --workdir={place}"
+    chance = below_chance(rows.get("end", {}))
+    warning = f" warning: {chance};" if chance else ""
+    return f"model: {workdir.model};{warning} next: python -m eval.main --workdir={place}"
 
 
 def _load(preset: Preset) -> datasets.ImageData:

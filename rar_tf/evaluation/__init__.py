@@ -9,6 +9,7 @@ from rar_tf.evaluation.explain import Explanation, explain
 from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Pgd, Protocol, protocol
+from rar_tf.evaluation.remarks import Remark, remarks_of
 from rar_tf.evaluation.report import Accuracy, Interval, Report, load_report
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Pgd",
     "AttackedExample",
     "Protocol",
+    "Remark",
     "Report",
     "ExampleMetrics",
     "EvaluationSet",
@@ -32,5 +34,6 @@ __all__ = [
     "load_report",
     "logits_of",
     "protocol",
+    "remarks_of",
     "withstands",
 ]

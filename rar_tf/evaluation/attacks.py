@@ -4,14 +4,19 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from rar_tf.attack import FAMILIES, Ifia, LocalSearch, MapAttack, RandomSearch, Ranking
-from rar_tf.attribution import METHODS, Explainer
+from rar_tf.attribution import METHODS, Explainer, is_differentiable
 from rar_tf.papers import far, rar
 
 _PAPERS = {"rar": rar, "far": far}
 CUSTOM_ATTACK = "custom"
 # Weight of the smooth surrogate of Kendall's tau beside the top-k mass.
 _SURROGATE_WEIGHT = 0.025
+# Factors of the searches' lengths where they replace searches along a gradient.
+_LONGER_RANDOM, _LONGER_LOCAL = 4, 16
 
 
 def original(search: Ifia, paper: str) -> MapAttack:
@@ -128,6 +133,40 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
         ranking=Ranking(ranking, coarse["precision"], (("top_k", 2), ("kendall", 1))),
         refinements=tuple(local),
     )
+
+
+def for_map(
+    attack: MapAttack, explainer: Explainer, classifier: keras.Model, x: tf.Tensor, y: tf.Tensor
+) -> MapAttack:
+    """The attack for a map: of a map without gradient its searches that need none, and longer ones.
+
+    Args:
+      attack: the attack.
+      explainer: the map to attack.
+      classifier: images -> logits.
+      x: [B, H, W, C] float32, images to try the map with; one is enough.
+      y: [B] int, classes.
+
+    Raises:
+      ValueError: an attack that only follows gradients, on a map without one.
+    """
+    if is_differentiable(explainer, classifier, x, y):
+        return attack
+    searches = tuple(
+        dataclasses.replace(search, count=_LONGER_RANDOM * search.count)
+        for search in attack.searches
+        if isinstance(search, RandomSearch)
+    )
+    if not searches:
+        raise ValueError(
+            "a map without gradient needs an attack with searches without gradients, such as "
+            f"worst_case. Received: attack={attack.name}"
+        )
+    refinements = tuple(
+        dataclasses.replace(search, count=_LONGER_LOCAL * search.count)
+        for search in attack.refinements
+    )
+    return dataclasses.replace(attack, searches=searches, refinements=refinements)
 
 
 # Name -> (search by the protocol's settings, name of the paper) -> attack.

@@ -2,29 +2,32 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from absl import logging
+import tensorflow as tf
 
 from rar_tf import environment, models
 from rar_tf.attack import LocalSearch, MapAttack, Search
+from rar_tf.chance import majority_share
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import correct, withstands
 from rar_tf.evaluation.architecture import architecture_digest
-from rar_tf.evaluation.attacks import CUSTOM_ATTACK
+from rar_tf.evaluation.attacks import CUSTOM_ATTACK, for_map
 from rar_tf.evaluation.evaluation_set import EvaluationSet
-from rar_tf.evaluation.logits import logits_of
+from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.output_folder import OutputFolder, output_folder
 from rar_tf.evaluation.protocols import Pgd, Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
+from rar_tf.evaluation.remarks import with_remarks
 from rar_tf.evaluation.report import Accuracy, Report
 from rar_tf.naming import json_default
 
@@ -57,7 +60,8 @@ def evaluate(
       classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
       dataset: an ImageData, a split of one, or (images, labels).
       protocol: "rar", "far" or a `Protocol`.
-      attack: attack on maps: a name of `Protocol.attack`, a `MapAttack` or its searches.
+      attack: attack on maps: a name of `Protocol.attack`, a `MapAttack` or its searches. Of a map
+        without gradient only searches that need none run.
       split: split of an ImageData: "train", "validation" or "test".
       num_examples: number of images whose maps are attacked, and of the strong PGD; None for all.
       accuracy_examples: number of images of natural and PGD accuracy; None for all, 0 to skip
@@ -82,6 +86,9 @@ def evaluate(
     protocol = _as_protocol(protocol, attacked_set)
     attack = _as_attack(attack, protocol)
     network, outputs = logits_of(classifier, attacked_set, outputs)
+    attack = for_map(
+        attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
+    )
     model = _describe_model(classifier, outputs, model_info)
     described = _describe(model, attacked_set, protocol, attack, seed)
     probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
@@ -111,12 +118,33 @@ def evaluate(
             batch_size=batch_size,
             nodes_per_pass=nodes_per_pass,
             **accuracies,
-            **reports.summarize(rows, misclassified=int((~is_correct).sum())),
+            **reports.summarize(
+                rows,
+                misclassified=int((~is_correct).sum()),
+                counts_unchanged=attack.counts_unchanged,
+            ),
+            pixels=math.prod(attacked_set.image_shape[:2]),
+            majority_share=_majority_share(dataset, split, accuracy_examples, attacked_set),
+            randomness=randomness(network, attacked_set),
             hardware=environment.hardware(),
             versions=environment.versions(),
         )
+        report = with_remarks(report)
         folder.finish(report)
     return report
+
+
+def _majority_share(
+    dataset: ImageData | Examples | tuple[np.ndarray, np.ndarray],
+    split: str,
+    count: int | None,
+    attacked_set: EvaluationSet,
+) -> float:
+    """Share of the most frequent class of natural accuracy's images, else of the attacked set's."""
+    images = attacked_set
+    if count != 0:
+        images = EvaluationSet(dataset, split=split, num_examples=count)
+    return majority_share(np.concatenate([y for _, y in images.batches()]))
 
 
 def _as_protocol(protocol: str | Protocol, evaluation_set: EvaluationSet) -> Protocol:
@@ -254,11 +282,6 @@ def _describe_model(
     classifier: keras.Model, outputs: str, model_info: dict[str, Any] | None
 ) -> dict[str, Any]:
     relus = models.count_relus(classifier)
-    if relus == 0:
-        logging.warning(
-            "no ReLU was found in the model: if its own code applies ReLU out of sight, the attack "
-            "on its maps lacks second derivatives and is too weak to tell anything"
-        )
     return {
         "name": classifier.name,
         "outputs": outputs,

@@ -16,20 +16,27 @@ class ExampleMetrics:
     Attributes:
       index: number of the image in the split.
       label: label of the image, which is also the prediction.
-      top_k: top-k intersection of the clean and the perturbed map; 1 without a candidate.
-      kendall: Kendall's tau of the two maps; 1 without a candidate.
-      kendall_foreground: Kendall's tau over the pixels where the clean map is > 0; 1 without a
-        candidate.
-      spearman: Spearman's correlation of the two maps; 1 without a candidate.
+      top_k: top-k intersection of the clean and the perturbed map. This and the other metrics are
+        NaN without a candidate, and where the clean map is constant or not finite.
+      kendall: Kendall's tau of the two maps.
+      kendall_foreground: Kendall's tau over the pixels where the clean map is > 0.
+      spearman: Spearman's correlation of the two maps.
       center_shift: distance of the maps' centres of mass, in pixels.
       candidate: 1 if any perturbed image of unchanged label counted.
-      undefined: 1 if a metric was NaN for some perturbed image of unchanged label.
+      undefined: 1 if the clean map is not finite, or a metric was NaN for some perturbed image of
+        unchanged label.
       constant: 1 if the clean map is constant, so that no metric is defined.
       perturbation: largest change of a pixel in the image of the lowest Kendall.
-      completeness_error: |sum of the clean attribution - (f_y(x) - f_y(0))|, in logits; NaN for
-        another map than integrated gradients.
-      output_change: f_y(x) - f_y(0), in logits.
+      completeness_error: |sum of the clean attribution - output_change|, in logits; NaN for another
+        map than integrated gradients.
+      output_change: f_y(x) - f_y(b), b the baseline, in logits.
       seconds: wall time of the attack on its batch, divided by the number of images.
+      few_pixels: 1 if the clean map has fewer than k pixels that are not zero.
+      no_loss_gradient: 1 if the loss's gradient by the pixels is zero or not finite.
+      no_logit_gradient: 1 if the gradient of the label's logit by the pixels is.
+      no_map_gradient: 1 if the attack lacks the gradient of the map's score, see
+        `GradientCheck`.
+      not_improved: 1 if no search that follows a gradient returned a candidate.
     """
 
     index: int
@@ -46,6 +53,11 @@ class ExampleMetrics:
     completeness_error: float
     output_change: float
     seconds: float
+    few_pixels: int = 0
+    no_loss_gradient: int = 0
+    no_logit_gradient: int = 0
+    no_map_gradient: int = 0
+    not_improved: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from rar_tf.attack import MapAttack
+from rar_tf.evaluation.attacks import for_map
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 from rar_tf.evaluation.logits import logits_of
@@ -37,7 +38,7 @@ def explain(
     classifier: keras.Model,
     image: np.ndarray,
     protocol: Protocol,
-    attack: str | MapAttack = "default",
+    attack: str | MapAttack = "worst_case",
     *,
     outputs: str = "auto",
     index: int = 0,
@@ -68,6 +69,7 @@ def explain(
     labelled = EvaluationSet((x, np.array([label], np.int32)))
     if isinstance(attack, str):
         attack = protocol.attack(attack)
+    attack = for_map(attack, protocol.explainer, network, tf.constant(x), tf.constant([label]))
     # All metrics are those of the perturbed image that is shown.
     attack = dataclasses.replace(attack, worst_of_each_metric=False)
     (rows, pictures), *_ = attack_maps(

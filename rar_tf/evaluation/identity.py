@@ -16,10 +16,9 @@ import tensorflow as tf
 from rar_tf.attack import MapAttack
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.report import MEASUREMENT
 from rar_tf.naming import json_default
 
-# Version of the measurement: figures of another version are not comparable.
-MEASUREMENT = 2
 NUM_PROBES = 8
 # Logits of one network on two machines agree to this share of the largest.
 PROBE_TOLERANCE = 1e-3

@@ -7,6 +7,9 @@ import tensorflow as tf
 from rar_tf import models
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 
+# Two calls of a deterministic network differ by less than this share of its largest logit.
+_ROUNDING = 1e-4
+
 
 def logits_of(
     classifier: keras.Model, evaluation_set: EvaluationSet, outputs: str = "auto"
@@ -26,3 +29,20 @@ def logits_of(
         outputs=outputs,
         sample=tf.constant(x),
     )
+
+
+def randomness(network: keras.Model, evaluation_set: EvaluationSet) -> float:
+    """Largest difference of a finite logit between two calls on the same images, in logits.
+
+    0 where it is within rounding: below 1e-4 of the largest logit. Up to 32 images are used.
+
+    Args:
+      network: images -> logits.
+      evaluation_set: the images, of which the first are used.
+    """
+    x, _ = evaluation_set.read(np.arange(min(32, len(evaluation_set))))
+    first, second = (np.asarray(network(tf.constant(x), training=False)) for _ in range(2))
+    finite = np.isfinite(first) & np.isfinite(second)
+    largest = float(np.abs(first[finite]).max(initial=0.0))
+    difference = float(np.abs(first[finite] - second[finite]).max(initial=0.0))
+    return difference if difference > _ROUNDING * largest else 0.0

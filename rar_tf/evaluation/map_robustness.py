@@ -3,26 +3,20 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf import models
-from rar_tf.attack import AttackResult, LocalSearch, MapAttack, Ranking, Search
-from rar_tf.attack.networks import make_networks
-from rar_tf.attribution import Explainer, label_logit, saliency
+from rar_tf.attack import AttackResult, Ifia, MapAttack, Search
+from rar_tf.attack.selection import moved
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 from rar_tf.evaluation.points import AttackedPoints, ClassifiedImages, CleanMaps
 from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.traced import TracedFunctions, traced_functions
 from rar_tf.progress import Progress
-
-# (x, y, number of the first row) -> maps [B, H, W].
-_MapFunction = Callable[..., tf.Tensor]
-_SearchFunction = Callable[..., AttackResult]
 
 
 def attack_maps(
@@ -59,7 +53,9 @@ def attack_maps(
     Yields:
       (rows, pictures) of each batch.
     """
-    functions = _functions(classifier, evaluation_set, protocol, attack, nodes_per_pass, region)
+    functions = traced_functions(
+        classifier, evaluation_set, protocol, attack, nodes_per_pass, region
+    )
     with Progress(f"{attack.name} attack on maps", len(indices), done) as progress:
         for first in range(done, len(indices), batch_size):
             started = time.monotonic()
@@ -74,49 +70,8 @@ def attack_maps(
             progress.advance(len(batch))
 
 
-class _Functions(NamedTuple):
-    """Traced functions of an attack.
-
-    Attributes:
-      searches: search -> (x, y, seed, first_row, clean maps) -> its result.
-      explain: (x, y, first_row) -> the protocol's maps, error of completeness, output change.
-      ranking_maps: (x, y, first_row) -> the maps that rank the points; None where every point
-        is measured.
-      refinements: search -> (x, y, start, seed, first_row, clean maps) -> its result.
-    """
-
-    searches: dict[Search, _SearchFunction]
-    explain: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
-    ranking_maps: _MapFunction | None
-    refinements: dict[LocalSearch, _SearchFunction]
-
-
-def _functions(
-    classifier: keras.Model,
-    evaluation_set: EvaluationSet,
-    protocol: Protocol,
-    attack: MapAttack,
-    nodes_per_pass: int | None,
-    region: np.ndarray | None,
-) -> _Functions:
-    shared = (classifier, evaluation_set, nodes_per_pass)
-    searches = {
-        search: _search_function(*shared, search, region, protocol.explainer)
-        for search in dict.fromkeys(attack.searches)
-    }
-    refinements = {
-        search: _refinement_function(*shared, search, protocol.explainer)
-        for search in dict.fromkeys(attack.refinements)
-    }
-    ranking_maps = None
-    if attack.ranking is not None:
-        ranking_maps = _ranking_map_function(*shared, attack.ranking)
-    explain = _explain_function(*shared, protocol.explainer)
-    return _Functions(searches, explain, ranking_maps, refinements)
-
-
 def _attack_batch(
-    functions: _Functions,
+    functions: TracedFunctions,
     images: ClassifiedImages,
     first_row: tf.Tensor,
     attack: MapAttack,
@@ -127,19 +82,60 @@ def _attack_batch(
     x, y = images.x, images.y
     explain = functools.partial(functions.explain, y=y, first_row=first_row)
     clean = CleanMaps(*explain(x))
+    flags = functions.check(x, y, first_row, clean.maps)
     results = [
-        functions.searches[search](x, y, tf.constant([seed, number]), first_row, clean.maps)
+        _result(functions, search, x, y, tf.constant([seed, number]), first_row, clean.maps)
         for number, search in enumerate(attack.searches)
     ]
+    not_improved = _not_improved(attack, results, x, first_row, seed)
     points = AttackedPoints.of(results)
     points = _shortlist(functions, images, first_row, attack, clean.maps, points, k, seed)
-    return points.measure(
+    rows, pictures = points.measure(
         images, clean, lambda point: explain(point)[0], k, criterion=attack.criterion
     )
+    columns = flags._asdict() | {"not_improved": not_improved}
+    rows = [
+        dataclasses.replace(row, **{name: int(values[i]) for name, values in columns.items()})
+        for i, row in enumerate(rows)
+    ]
+    return rows, pictures
+
+
+def _result(
+    functions: TracedFunctions, search: Search, x: tf.Tensor, *arguments: tf.Tensor
+) -> AttackResult:
+    """The search's result; without candidates where TensorFlow has no derivative of a map."""
+    try:
+        return functions.searches[search](x, *arguments)
+    except LookupError:
+        none = tf.zeros([len(x), search.num_points], tf.bool)
+        return AttackResult(tf.repeat(x[:, tf.newaxis], search.num_points, 1), none, none[:, 0])
+
+
+def _not_improved(
+    attack: MapAttack,
+    results: list[AttackResult],
+    x: tf.Tensor,
+    first_row: tf.Tensor,
+    seed: int,
+) -> np.ndarray:
+    """[B] bool, whether no search that follows a gradient returned a candidate but its start."""
+    improved = []
+    for number, (search, result) in enumerate(zip(attack.searches, results, strict=True)):
+        if isinstance(search, Ifia):
+            start = x
+            if search.random_start:
+                start = search.threat.start(x, tf.constant([seed, number]), first_row)
+                start = search.threat.project(start, x)
+            is_other = moved(result.x_adv, start[:, tf.newaxis])
+            improved.append(tf.reduce_any(result.candidate & is_other, 1).numpy())
+    if not improved:
+        return np.zeros(len(x), bool)
+    return ~np.logical_or.reduce(improved)
 
 
 def _shortlist(
-    functions: _Functions,
+    functions: TracedFunctions,
     images: ClassifiedImages,
     first_row: tf.Tensor,
     attack: MapAttack,
@@ -165,129 +161,3 @@ def _shortlist(
         run = functions.refinements[search]
         refined.append(run(x, y, tf.constant(start), tf.constant([seed, number]), first_row, clean))
     return kept.beside(AttackedPoints.of(refined)) if refined else kept
-
-
-def _search_function(
-    classifier: keras.Model,
-    evaluation_set: EvaluationSet,
-    nodes_per_pass: int | None,
-    search: Search,
-    region: np.ndarray | None,
-    clean_explainer: Explainer,
-) -> _SearchFunction:
-    """(x, y, seed, first_row, the maps of x by `clean_explainer`) -> the search's result."""
-    networks = search.networks(classifier)
-    target = None if region is None else tf.constant(region, tf.float32)
-    is_known = (search.clean_explainer or search.explainer) == clean_explainer
-    image, label = evaluation_set.signature
-    signature = [
-        *(image, label),
-        *(tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)),
-        tf.TensorSpec([None, *image.shape[1:3]], tf.float32),
-    ]
-
-    @tf.function(autograph=False, input_signature=signature)
-    def run(
-        x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, clean: tf.Tensor
-    ) -> AttackResult:
-        return search(
-            classifier,
-            x,
-            y,
-            networks=networks,
-            seed=seed,
-            first_row=first_row,
-            region=target,
-            clean=clean if is_known else None,
-            nodes_per_pass=nodes_per_pass,
-        )
-
-    return run
-
-
-def _explain_function(
-    classifier: keras.Model,
-    evaluation_set: EvaluationSet,
-    nodes_per_pass: int | None,
-    explainer: Explainer,
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """(x, y, first_row) -> (maps, |sum of the attribution - change|, change of the logit)."""
-    network = models.with_affine_start(models.for_double_backprop(classifier))
-    logit = label_logit(network)
-    if callable(explainer.method):
-        # Errors of custom code are clear outside of a graph.
-        explainer.attribution(network, *map(tf.constant, evaluation_set.read(np.arange(1))))
-    signature = [*evaluation_set.signature, tf.TensorSpec([], tf.int32)]
-
-    @tf.function(autograph=False, input_signature=signature)
-    def explain(
-        x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
-        attribution = explainer.attribution(network, x, y, **options)
-        change = logit(x, y) - logit(tf.zeros_like(x), y)
-        error = tf.abs(tf.reduce_sum(attribution, [1, 2, 3]) - change)
-        if not explainer.is_complete:
-            error = tf.fill(tf.shape(change), np.nan)
-        return saliency(attribution), error, change
-
-    return explain
-
-
-def _refinement_function(
-    classifier: keras.Model,
-    evaluation_set: EvaluationSet,
-    nodes_per_pass: int | None,
-    search: LocalSearch,
-    clean_explainer: Explainer,
-) -> _SearchFunction:
-    """(x, y, start, seed, first_row, the maps of x by `clean_explainer`) -> the search's result."""
-    networks = search.networks(classifier)
-    is_known = (search.clean_explainer or search.explainer) == clean_explainer
-    image, label = evaluation_set.signature
-    signature = [
-        *(image, label, image),
-        *(tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)),
-        tf.TensorSpec([None, *image.shape[1:3]], tf.float32),
-    ]
-
-    @tf.function(autograph=False, input_signature=signature)
-    def run(
-        x: tf.Tensor,
-        y: tf.Tensor,
-        start: tf.Tensor,
-        seed: tf.Tensor,
-        first_row: tf.Tensor,
-        clean: tf.Tensor,
-    ) -> AttackResult:
-        return search(
-            classifier,
-            x,
-            y,
-            start,
-            networks=networks,
-            seed=seed,
-            first_row=first_row,
-            clean=clean if is_known else None,
-            nodes_per_pass=nodes_per_pass,
-        )
-
-    return run
-
-
-def _ranking_map_function(
-    classifier: keras.Model,
-    evaluation_set: EvaluationSet,
-    nodes_per_pass: int | None,
-    ranking: Ranking,
-) -> _MapFunction:
-    """(x, y, first_row) -> the maps of the ranking."""
-    network = make_networks(classifier, "none", 1.0, ranking.precision).metric_network
-    signature = [*evaluation_set.signature, tf.TensorSpec([], tf.int32)]
-
-    @tf.function(autograph=False, input_signature=signature)
-    def ranking_maps(x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
-        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
-        return ranking.explainer.saliency(network, x, y, **options)
-
-    return ranking_maps

@@ -11,8 +11,8 @@ import numpy as np
 
 from rar_tf import folder_lock
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics, ExamplesFile
-from rar_tf.evaluation.identity import MEASUREMENT, differences
-from rar_tf.evaluation.report import Accuracy, Report
+from rar_tf.evaluation.identity import differences
+from rar_tf.evaluation.report import MEASUREMENT, Accuracy, Report
 from rar_tf.files import write_atomically
 
 _UNFINISHED = r"(?:settings|accuracy|report)\.json"

@@ -1,7 +1,7 @@
 """Perturbed images that an attack on maps returned: which of them count, and their metrics."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +13,6 @@ from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 
 _NAMES = list(METRICS)
 _SIGNS = np.array([metric.sign for metric in METRICS.values()])
-_UNCHANGED = np.array([metric.unchanged for metric in METRICS.values()])
 # Images [B, H, W, C] -> maps [B, H, W].
 _Explain = Callable[[tf.Tensor], tf.Tensor]
 
@@ -38,7 +37,7 @@ class CleanMaps(NamedTuple):
     Attributes:
       maps: [B, H, W].
       completeness_error: [B], |sum of the attribution - output_change|, in logits.
-      output_change: [B], f_y(x) - f_y(0), in logits.
+      output_change: [B], f_y(x) - f_y(b), b the baseline, in logits.
     """
 
     maps: tf.Tensor
@@ -123,20 +122,21 @@ class AttackedPoints(NamedTuple):
         metrics = metrics_of(clean.maps.numpy(), maps, self.candidate, k)
         columns = [_NAMES.index(name) for name in CRITERIA[criterion or "kendall"]]
         badness = (metrics * _SIGNS)[..., columns].mean(-1)
-        # A NaN must not hide a defined metric; where all are NaN the row says so.
+        # A NaN must not hide a defined metric; where all are NaN the image has no figure.
         worst = np.argmax(np.nan_to_num(badness, nan=-np.inf), 1)
         rows = np.arange(len(worst))
         values = metrics[rows, worst]
         if criterion is None:
             values = _SIGNS * np.fmax.reduce(metrics * _SIGNS, 1)
-        undefined = np.logical_or(self.undefined, np.isnan(metrics).any((1, 2)))
+        is_undefined = self.candidate & np.isnan(metrics).any(2)
+        undefined = self.undefined | is_undefined.any(1) | ~_is_finite(clean.maps.numpy())
         points, maps = self.x_adv[rows, worst], maps[rows, worst]
         kept = AttackedPoints(points, np.any(self.candidate, 1), undefined)
-        return _rows(images, clean, kept, values), _pictures(images, clean, points, maps)
+        return _rows(images, clean, kept, values, k), _pictures(images, clean, points, maps)
 
 
 def metrics_of(clean: np.ndarray, maps: np.ndarray, candidate: np.ndarray, k: int) -> np.ndarray:
-    """Metrics [B, M, len(METRICS)] of the points' maps; where no candidate, as if unchanged.
+    """Metrics [B, M, len(METRICS)] of the points' maps; NaN where no candidate.
 
     Args:
       clean: [B, H, W].
@@ -145,7 +145,7 @@ def metrics_of(clean: np.ndarray, maps: np.ndarray, candidate: np.ndarray, k: in
       k: number of pixels of the metric `top_k`.
     """
     values = np.stack([measure(clean, part, k) for part in np.moveaxis(maps, 1, 0)], 1)
-    return np.where(candidate[..., np.newaxis], values, _UNCHANGED)
+    return np.where(candidate[..., np.newaxis], values, np.nan)
 
 
 def _maps(explain: _Explain, x_adv: np.ndarray) -> np.ndarray:
@@ -154,19 +154,31 @@ def _maps(explain: _Explain, x_adv: np.ndarray) -> np.ndarray:
     return np.stack([explain(point).numpy() for point in points], 1)
 
 
+def _is_finite(maps: np.ndarray) -> np.ndarray:
+    """[B] bool, whether all pixels of a map [B, H, W] are finite."""
+    return np.isfinite(maps).all((1, 2))
+
+
 def _rows(
-    images: ClassifiedImages, clean: CleanMaps, points: AttackedPoints, metrics: np.ndarray
+    images: ClassifiedImages,
+    clean: CleanMaps,
+    points: AttackedPoints,
+    metrics: np.ndarray,
+    k: int,
 ) -> list[ExampleMetrics]:
     """Rows of the images, from one point [H, W, C] and the metrics [len(METRICS)] of each."""
     count = len(metrics)
     change = np.abs(points.x_adv - images.x.numpy()).reshape(count, -1).max(1)
     maps, labels = clean.maps.numpy(), images.y.numpy()
+    values: list[dict[str, Any]] = [
+        {name: float(row[column]) for column, name in enumerate(_NAMES)} for row in metrics
+    ]
     errors, output_changes = clean.completeness_error.numpy(), clean.output_change.numpy()
     return [
         ExampleMetrics(
             index=int(images.indices[i]),
             label=int(labels[i]),
-            **{name: float(metrics[i, column]) for column, name in enumerate(_NAMES)},
+            **values[i],
             candidate=int(points.candidate[i]),
             undefined=int(points.undefined[i]),
             constant=int(is_constant(maps[i : i + 1])[0]),
@@ -174,6 +186,7 @@ def _rows(
             completeness_error=float(errors[i]),
             output_change=float(output_changes[i]),
             seconds=0.0,
+            few_pixels=int(np.count_nonzero(maps[i]) < k),
         )
         for i in range(count)
     ]

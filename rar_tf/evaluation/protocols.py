@@ -68,9 +68,10 @@ class Protocol:
         """The attack on maps of this name.
 
         Args:
-          name: "original", the paper's attack; "default", cheaper; "strongest", a portfolio of
-            searches around `default` (see `evaluation.attacks`); or "module:function", a custom
-            function from this protocol to a `MapAttack` or a tuple of `Ifia`.
+          name: "worst_case", for each metric the worst of gradient and gradient-free searches;
+            "original", the paper's attack; "quick", a cheap one (see `evaluation.attacks`); or
+            "module:function", a custom function from this protocol to a `MapAttack` or a tuple of
+            its searches.
 
         Raises:
           ValueError: an unknown name, or a custom function that does not return an attack.
@@ -128,7 +129,7 @@ def protocol(
         from black.
 
     Raises:
-      ValueError: an unknown name, norm 2 without epsilon, or k larger than the map.
+      ValueError: an unknown name, norm 2 without epsilon, or k not smaller than the map.
     """
     check_name("protocol", name, PROTOCOLS)
     if norm == 2 and epsilon is None:
@@ -141,10 +142,11 @@ def protocol(
         metric_k = attack_k = max(1, pixels // 10)
     if k is not None:
         metric_k = attack_k = k
-    if not is_count(metric_k) or not 1 <= metric_k <= pixels:
+    # Of all pixels the top-k intersection is 1 whatever the maps.
+    if not is_count(metric_k) or not 1 <= metric_k < pixels:
         raise ValueError(
-            f"k must be in 1 .. {pixels}, the pixels of a map {image_shape[0]}x{image_shape[1]}. "
-            f"Received: k={metric_k}"
+            f"k must be in 1 .. {pixels - 1}, fewer than the pixels of a map "
+            f"{image_shape[0]}x{image_shape[1]}. Received: k={metric_k}"
         )
     threat = LpBall(norm, published["epsilon"] if epsilon is None else epsilon)
     scale = threat.epsilon / published["epsilon"]

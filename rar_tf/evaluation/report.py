@@ -20,26 +20,37 @@ ACCURACIES = (
     "natural_accuracy_without_duplicates",
     "pgd_accuracy_without_duplicates",
 )
+# Columns of `ExampleMetrics` whose ones are counted.
+_COUNTED = (
+    *("undefined", "constant", "few_pixels"),
+    *("no_loss_gradient", "no_logit_gradient", "no_map_gradient", "not_improved"),
+)
+# Version of the measurement, see `Report.measurement`.
+MEASUREMENT = 2
 _RESAMPLES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Statistics of a metric over images; NaN is left out, and counted in `Report.counts`.
+    """Statistics of a metric over the images with a figure; None where there is none.
 
     Attributes:
-      mean: mean over all attacked images; 1 (0 for center_shift) for images without a candidate.
+      mean: mean over the images whose metric is not NaN.
       median: median over the same images.
-      low: lower end of the bootstrap 95% interval of the mean, by percentiles.
+      low: lower end of the bootstrap 95% interval of the mean, by percentiles; None for fewer than
+        two images.
       high: its upper end.
-      mean_with_candidate: mean over the images with a candidate alone; None if there is none.
+      num_examples: number of images with a figure.
+      mean_with_ones: mean in which images without candidate count as unchanged, as the code of
+        [RAR] does: 1, or 0 for center_shift; None unless `MapAttack.counts_unchanged`.
     """
 
     mean: float | None
     median: float | None
     low: float | None
     high: float | None
-    mean_with_candidate: float | None
+    num_examples: int
+    mean_with_ones: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +82,9 @@ class Report:
       natural_accuracy: accuracy on clean images; None where not measured.
       pgd_accuracy: accuracy under the paper's PGD; None where not measured.
       strong_pgd_accuracy: accuracy under the stronger PGD; None where not measured.
-      counts: numbers of images: attacked, misclassified, no_candidate, undefined (a metric was
-        NaN), constant (a constant clean map).
+      counts: numbers of images: attacked, misclassified, non_finite (a logit or the clean map is
+        not finite), and those of the columns of `ExampleMetrics`: no_candidate, undefined,
+        constant, few_pixels, no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.
       metrics: `Interval` by name of metric.
       completeness: mean |sum IG - (f(x) - f(0))| and mean |f(x) - f(0)|, in logits.
       seconds: wall time of the attack on maps, of all runs together.
@@ -86,6 +98,13 @@ class Report:
         images too; None where none are or they were not looked for.
       natural_accuracy_without_duplicates: natural accuracy without these images.
       pgd_accuracy_without_duplicates: PGD accuracy without these images.
+      pixels: number of pixels of a map; k / pixels is the top-k intersection by chance.
+      majority_share: share of the most frequent class among the images of natural accuracy, or
+        of the attacked set where that was not measured.
+      randomness: largest difference of a logit between two calls on the same images; 0 where it
+        is within rounding.
+      remarks: each `Remark` as plain data.
+      measurement: version of the measurement; figures of different versions are not comparable.
     """
 
     model: dict[str, Any]
@@ -112,6 +131,16 @@ class Report:
     duplicates: list[int] | None = None
     natural_accuracy_without_duplicates: Accuracy | None = None
     pgd_accuracy_without_duplicates: Accuracy | None = None
+    pixels: int | None = None
+    majority_share: float | None = None
+    randomness: float = 0.0
+    remarks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    measurement: int = MEASUREMENT
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether some remark means that a figure may be better than the truth."""
+        return any(remark["masks"] for remark in self.remarks)
 
     def to_json(self) -> str:
         """The report as JSON text; numbers that are not finite as null."""
@@ -126,32 +155,50 @@ def load_report(path: str | pathlib.Path) -> Report:
     """Read a report.json.
 
     Raises:
-      ValueError: the file is no report.
+      ValueError: the file is no report, or of another version of the measurement.
     """
     try:
         values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        metrics, version = values["metrics"], values.get("measurement", 1)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _no_report(path, error) from error
+    if version != MEASUREMENT:
+        raise ValueError(
+            f"{path} must be of measurement version {MEASUREMENT}. Received: version {version}; "
+            "evaluate again in a new folder"
+        )
+    try:
         for name in ACCURACIES:
             values[name] = values.get(name) and Accuracy(**values[name])
-        values["metrics"] = {name: Interval(**value) for name, value in values["metrics"].items()}
+        values["metrics"] = {name: Interval(**value) for name, value in metrics.items()}
         return Report(**values)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} must be a report.json of rar_tf. Received: {error!r}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _no_report(path, error) from error
 
 
-def interval(values: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Interval:
+def _no_report(path: str | pathlib.Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} must be a report.json of rar_tf. Received: {error!r}")
+
+
+def interval(
+    values: np.ndarray, values_with_ones: np.ndarray | None = None, seed: int = 0
+) -> Interval:
     """Mean, median and seeded bootstrap interval of one metric.
 
     Args:
-      values: [N], the metric of each image.
-      candidate: [N] bool, whether the image had a candidate.
+      values: [N], the metric of each image; NaN where it has no figure.
+      values_with_ones: [N], the same where images without candidate count as unchanged, for
+        `mean_with_ones`.
       seed: seed of the resampling.
     """
-    values, candidate = np.asarray(values, np.float64), np.asarray(candidate, bool)
+    values = np.asarray(values, np.float64)
     defined = values[~np.isnan(values)]
-    with_candidate = values[candidate & ~np.isnan(values)]
+    with_ones = None
+    if values_with_ones is not None and not np.isnan(values_with_ones).all():
+        with_ones = float(np.nanmean(values_with_ones))
     if not len(defined):
-        return Interval(None, None, None, None, None)
-    low = high = float(defined.mean())
+        return Interval(None, None, None, None, 0, with_ones)
+    low = high = float(defined.mean()) if len(defined) > 1 else None
     if len(defined) > 1 and defined.std() > 0:
         bounds = scipy.stats.bootstrap(
             (defined,),
@@ -167,30 +214,51 @@ def interval(values: np.ndarray, candidate: np.ndarray, seed: int = 0) -> Interv
         float(np.median(defined)),
         low,
         high,
-        float(with_candidate.mean()) if len(with_candidate) else None,
+        len(defined),
+        with_ones,
     )
 
 
-def summarize(rows: list[ExampleMetrics], misclassified: int) -> dict[str, Any]:
-    """The fields of a report that follow from the rows of examples.csv."""
+def summarize(
+    rows: list[ExampleMetrics], misclassified: int, *, counts_unchanged: bool = False
+) -> dict[str, Any]:
+    """The fields of a report that follow from the rows of examples.csv.
+
+    Args:
+      rows: the attacked images.
+      misclassified: number of images that were skipped.
+      counts_unchanged: see `MapAttack.counts_unchanged`.
+    """
     columns = {
         field.name: np.array([getattr(row, field.name) for row in rows])
         for field in dataclasses.fields(ExampleMetrics)
     }
     seconds = float(columns["seconds"].sum())
     errors, changes = columns["completeness_error"], np.abs(columns["output_change"])
+    finite = np.isfinite(errors) & np.isfinite(changes)
+    errors, changes = errors[finite], changes[finite]
+    has_candidate = columns["candidate"] == 1
+    # Without candidate although its map and all metrics are defined.
+    unchanged = ~(has_candidate | (columns["constant"] == 1) | (columns["undefined"] == 1))
+
+    def with_ones(name: str) -> np.ndarray:
+        return np.where(unchanged, METRICS[name].unchanged, columns[name])
+
     return {
         "counts": {
             "attacked": len(rows),
             "misclassified": misclassified,
-            "no_candidate": int((columns["candidate"] == 0).sum()),
-            "undefined": int(columns["undefined"].sum()),
-            "constant": int(columns["constant"].sum()),
+            "non_finite": int((~finite).sum()),
+            "no_candidate": int((~has_candidate).sum()),
+            **{name: int(columns[name].sum()) for name in _COUNTED},
         },
-        "metrics": {name: interval(columns[name], columns["candidate"] == 1) for name in METRICS},
+        "metrics": {
+            name: interval(columns[name], with_ones(name) if counts_unchanged else None)
+            for name in METRICS
+        },
         "completeness": {
-            "mean_error": float(errors.mean()) if len(rows) else None,
-            "mean_output_change": float(changes.mean()) if len(rows) else None,
+            "mean_error": float(errors.mean()) if len(errors) else None,
+            "mean_output_change": float(changes.mean()) if len(errors) else None,
         },
         "seconds": seconds,
         "images_per_second": len(rows) / seconds if seconds else None,

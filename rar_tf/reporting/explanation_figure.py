@@ -69,22 +69,27 @@ def top_k_changes(explanation: Explanation) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _text(axis: Axes, explanation: Explanation, kept: int, lost: int) -> None:
+    row = explanation.row
     axis.set_frame_on(False)
+    share = "-" if np.isnan(row.kendall) else f"{100 * lost / (kept + lost):.0f}%"
     axis.text(
-        0.5, 0.78, f"{100 * lost / (kept + lost):.0f}%", fontsize=34, ha="center", va="center",
+        0.5, 0.78, share, fontsize=34, ha="center", va="center",
         color=LOST, transform=axis.transAxes, weight="bold",
     )  # fmt: skip
-    row = explanation.row
     lines = (
         f"of the {explanation.k} most important\npixels lost\n\n"
-        f"Kendall {row.kendall:.3f}   Spearman {row.spearman:.3f}\n"
-        f"centre moved {row.center_shift:.1f} pixels\n"
+        f"Kendall {_number(row.kendall, 3)}   Spearman {_number(row.spearman, 3)}\n"
+        f"centre moved {_number(row.center_shift, 1)} pixels\n"
         f"no pixel changed by more\nthan {row.perturbation:.3f} of 1"
     )
     axis.text(
         0.5, 0.58, lines, fontsize=9.5, ha="center", va="top", transform=axis.transAxes,
         linespacing=1.35,
     )  # fmt: skip
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def _marked(image: np.ndarray, *marks: tuple[np.ndarray, tuple[float, float, float]]) -> np.ndarray:

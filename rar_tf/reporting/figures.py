@@ -63,10 +63,12 @@ def figure_2(approaches: dict[str, list[ExampleMetrics]], k: int) -> Figure:
         (f"top-{k} intersection", "Kendall's tau"),
         strict=True,
     ):
-        values = [np.array([getattr(row, metric) for row in rows]) for rows in approaches.values()]
+        columns = [np.array([getattr(row, metric) for row in rows]) for rows in approaches.values()]
+        values = [column[~np.isnan(column)] for column in columns]
+        labels = zip(approaches, values, strict=True)
         axis.boxplot(
-            [part[~np.isnan(part)] for part in values],
-            tick_labels=[f"{name}\n(n={len(rows)})" for name, rows in approaches.items()],
+            values,
+            tick_labels=[f"{name}\n(n={len(part)})" for name, part in labels],
             showmeans=True,
         )
         axis.set_title(title, fontsize=10)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
-from rar_tf.reporting import tables
+from rar_tf.reporting import footnotes, tables
 from rar_tf.reporting.figures import colors_of
 from rar_tf.reporting.tables import Result
 
@@ -35,6 +35,7 @@ th:first-child, td:first-child { text-align: left; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
 .controls { display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin: 1rem 0; }
 select { font: inherit; max-width: 100%; padding: .25rem; }
+.remarks { border: 2px solid #c60; border-radius: .5rem; margin: 1rem 0; padding: 0 1rem; }
 #gallery { display: grid; gap: 1rem; padding: 0;
   grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
 .card { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; }
@@ -90,7 +91,7 @@ def page(
     for setting in tables.settings(results):
         body.append(f"<h2>{html.escape(setting.title)}</h2>")
         body.append(_table(tables.header(setting), tables.cells(results, setting)))
-        body += [f"<p>{html.escape(line)}</p>" for line in tables.remarks(results, setting)]
+        body += [f"<p>{html.escape(line)}</p>" for line in tables.notes(results, setting)]
     body.append(f"<p>{html.escape(tables.EXPLANATION)}</p>")
     for caption, figure in figures.items():
         source = _data_uri(figure)
@@ -98,6 +99,7 @@ def page(
         body.append(
             f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
         )
+    body += _remarks(results)
     body += ["<h2>Pictures</h2>", _controls([name for name, _, _ in examples])]
     cards = (_card(*example, class_names) for example in examples)
     body.append(f'<div id="gallery">{"".join(cards)}</div>')
@@ -115,7 +117,7 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     labels, group = [], ""
     for cell in header:
         first = cell.split()[0]
-        group = first if first in ("published", "original", "strongest") else group
+        group = first if first in ("published", "original", "quick") else group
         labels.append(cell if cell.startswith(group) or not group else f"{group} {cell}")
     lines = []
     for row in rows:
@@ -123,6 +125,12 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
         tds = (f'<td data-label="{html.escape(a)}">{html.escape(b)}</td>' for a, b in cells)
         lines.append(f"<tr>{''.join(tds)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _remarks(results: list[Result]) -> list[str]:
+    """A box with the remarks of all results; nothing without any."""
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in footnotes.box_lines(results))
+    return [f'<div class="remarks"><h2>Remarks</h2><ul>{items}</ul></div>'] if items else []
 
 
 def _controls(names: list[str]) -> str:
@@ -152,14 +160,17 @@ def _card(
         "</figure>"
         for part, pixels in zip(_PARTS, colors_of(picture), strict=True)
     )
-    # A constant map has no metric: it is last in every order by a metric.
+    # An image without a figure is last in every order by a metric.
     kendall, top_k = (float(np.nan_to_num(v, nan=-2)) for v in (row.kendall, row.top_k))
+    figures = f"Kendall {row.kendall:.3f}, top-k {100 * row.top_k:.1f}%"
+    if np.isnan(row.kendall):
+        figures = "no figure, constant map" if row.constant else "no figure"
     note = "" if row.candidate else ", no candidate"
     return (
         f'<div class="card" data-model="{html.escape(name)}" data-kendall="{kendall:.6f}" '
         f'data-topk="{top_k:.6f}" data-index="{row.index}"><div class="parts">{parts}</div>'
         f"<p><b>{html.escape(name)}</b>, {html.escape(label)} (image {row.index}): "
-        f"Kendall {row.kendall:.3f}, top-k {100 * row.top_k:.1f}%{note}</p></div>"
+        f"{figures}{note}</p></div>"
     )
 
 

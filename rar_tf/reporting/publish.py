@@ -13,8 +13,8 @@ from rar_tf.reporting.tables import Result, find_results, markdown, published, s
 def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
     """Write table.md, figure_1 and figure_2 of each setting, and report.html.
 
-    Pictures and box plots show the attack `default` where it was run, else the strongest that
-    was run. Figure 1 shows the first image that all models have a picture of.
+    Pictures and box plots show the attack `worst_case` where it was run, else `quick`, else
+    `original`. Figure 1 shows the first image that all models have a picture of.
 
     Args:
       pattern: glob of report.json files or their folders.
@@ -60,9 +60,9 @@ def publish(pattern: str, output: str | pathlib.Path) -> pathlib.Path:
 
 
 def _shown(results: list[Result]) -> list[Result]:
-    """The result of each approach: that of the attack `default` if there is one."""
+    """The result of each approach: that of the attack `worst_case` if there is one."""
     # Results of custom attacks are not comparable; they are shown last.
-    rank = {"default": 2, "strongest": 1, "original": 0}
+    rank = {"worst_case": 2, "quick": 1, "original": 0}
     best: dict[str, Result] = {}
     for result in sorted(results, key=lambda result: rank.get(result.report.attack, -1)):
         best[result.approach] = result

@@ -8,7 +8,6 @@ from typing import Any
 
 from rar_tf.attribution import Explainer
 from rar_tf.evaluation import Report
-from rar_tf.evaluation.identity import MEASUREMENT
 from rar_tf.papers import far, rar
 
 _PAPERS = {"rar": rar, "far": far}
@@ -25,7 +24,6 @@ class Setting:
       threat: allowed set around an image, in words.
       k: number of pixels of the top-k intersection.
       explainer: map that is attacked, in words.
-      measurement: version of the measurement.
       images: digest of the images, where results of other images have the same setting otherwise.
     """
 
@@ -35,7 +33,6 @@ class Setting:
     threat: str
     k: int
     explainer: str
-    measurement: int = MEASUREMENT
     images: str = ""
 
     @property
@@ -48,7 +45,6 @@ class Setting:
             self.threat,
             f"k {self.k}",
             self.explainer,
-            "" if self.measurement == MEASUREMENT else f"measurement version {self.measurement}",
             f"images {self.images}" if self.images else "",
         )
 
@@ -86,7 +82,6 @@ def setting_of(report: Report) -> Setting:
             threat=_threat(protocol["threat"]),
             k=protocol["k"],
             explainer=_explainer(protocol["explainer"]),
-            measurement=getattr(report, "measurement", MEASUREMENT),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(

@@ -38,7 +38,7 @@ def table(study: Study, reports: Mapping[Case, Report]) -> str:
                 *(accuracy_cell(report, name) for name in accuracies),
                 interval_cell(report.metrics["top_k"], 100, 2),
                 interval_cell(report.metrics["kendall"], 1, 4),
-                str(report.counts["attacked"]),
+                str(report.metrics["kendall"].num_examples),
             )
         published = case.published or ("",) * len(study.published)
         lines.append((*case.keys, *cells, *published))

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from rar_tf.evaluation.examples import ExampleMetrics, ExamplesFile
+from rar_tf.evaluation.remarks import Remark
 from rar_tf.evaluation.report import Interval, Report, load_report
 from rar_tf.markdown import table
 from rar_tf.papers import PUBLISHED
+from rar_tf.reporting import footnotes
 from rar_tf.reporting.setting import Setting, differences, setting_of, settings_by_images
 
 _MEASURED = ("Approach", "Images", "NA", "AA", "AA strong", "IN", "CO")
 _PUBLISHED = ("published NA", "AA", "IN", "CO")
-_OTHER_ATTACKS = ("original IN", "CO", "strongest IN", "CO")
+_OTHER_ATTACKS = ("original IN", "CO", "quick IN", "CO")
+# Attack of the figures that stand without a name.
+_HEADLINE = "worst_case"
 _BLANK = ("", "")
 
 
@@ -122,21 +126,23 @@ def header(setting: Setting) -> tuple[str, ...]:
     return (*_MEASURED, *foreground, *(_PUBLISHED if published(setting) else ()), *_OTHER_ATTACKS)
 
 
-def remarks(results: list[Result], setting: Setting) -> list[str]:
-    """Sentences on how the measurements in a setting's table differ."""
+def notes(results: list[Result], setting: Setting) -> list[str]:
+    """Lines under a setting's table: how its measurements differ, then its footnotes."""
     reports: dict[str, list[Report]] = {}
     for result in results:
         if result.setting == setting:
             reports.setdefault(result.approach, []).append(result.report)
-    return differences(reports)
+    return [*differences(reports), *footnotes.lines(results, setting)]
 
 
 def cells(results: list[Result], setting: Setting) -> list[tuple[str, ...]]:
     """The table of one setting: rows of `header`'s cells, blank where nothing was run.
 
+    An approach with remarks has the numbers of its footnotes, see `footnotes.lines`.
+
     NA, AA, IN in percent, with the bootstrap 95% interval of IN's and CO's means. Figures of
     the attack "original" are shown with the number of its images, and with those of the attack
-    "default" on the same images.
+    "worst_case" on the same images.
     """
     shown = [result for result in results if result.setting == setting]
     rows_of_paper = published(setting)
@@ -146,22 +152,22 @@ def cells(results: list[Result], setting: Setting) -> list[tuple[str, ...]]:
             result.report.attack: result for result in shown if result.approach == approach
         }
         runs = {attack: result.report for attack, result in by_attack.items()}
-        default = runs.get("default")
-        any_run = default or runs.get("strongest") or next(iter(runs.values()), None)
+        headline = runs.get(_HEADLINE)
+        any_run = headline or next(iter(runs.values()), None)
         original = by_attack.get("original")
         accuracies = ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
-        foreground = default.metrics.get("kendall_foreground") if default else None
+        foreground = headline.metrics.get("kendall_foreground") if headline else None
         foreground_cell = interval_cell(foreground, 1, 4) if foreground else ""
         rows.append(
             (
-                approach,
-                str(default.counts["attacked"]) if default else "",
+                approach + footnotes.marks(results, setting, approach),
+                str(headline.metrics["kendall"].num_examples) if headline else "",
                 *(accuracy_cell(any_run, name) for name in accuracies),
-                *_pair(default),
+                *_pair(headline),
                 *((foreground_cell,) if setting.protocol == "far" else ()),
                 *(rows_of_paper.get(approach, ("",) * 4) if rows_of_paper else ()),
-                *(_original(original, by_attack.get("default")) if original else _BLANK),
-                *_pair(runs.get("strongest")),
+                *(_original(original, by_attack.get(_HEADLINE)) if original else _BLANK),
+                *_pair(runs.get("quick")),
             )
         )
     return rows
@@ -171,20 +177,20 @@ def markdown(results: list[Result]) -> str:
     """All tables as Markdown."""
     parts = []
     for setting in settings(results):
-        text = "\n".join([table(header(setting), cells(results, setting)), ""])
-        notes = "".join(f"\n{line}\n" for line in remarks(results, setting))
-        parts.append(f"### {setting.title}\n\n{text}{notes}")
+        text = table(header(setting), cells(results, setting))
+        lines = "".join(f"\n{line}\n" for line in notes(results, setting))
+        parts.append(f"### {setting.title}\n\n{text}\n{lines}")
     return "\n".join(parts) + "\n" + EXPLANATION + "\n"
 
 
 EXPLANATION = (
     "NA, AA: natural and PGD accuracy in percent; IN: top-k intersection in percent; CO: Kendall's "
     "tau; over the correctly classified of the first images of the split, mean [bootstrap 95% "
-    "interval]. Figures that stand alone are of the attack `default`; `original` is the paper's "
-    "own attack (n images, and what `default` found on them), `strongest` the worst that a "
-    "portfolio of attacks finds. * quoted by [FAR] from other papers. [FAR] prints IN as a "
-    "fraction. CO fg: CO over the pixels where the clean map is not 0, the nearest to the CO that "
-    "[FAR] prints; which one [FAR] computes is not known."
+    "interval]. IN and CO without a name are of the attack `worst_case`: for each metric the worst "
+    "of gradient and gradient-free searches. `original` is the paper's own attack (n images, and "
+    "what `worst_case` found on them), `quick` a cheap one. * quoted by [FAR] from other papers. "
+    "[FAR] prints IN as a fraction. CO fg: CO over the pixels where the clean map is not 0, the "
+    "nearest to the CO that [FAR] prints; which one [FAR] computes is not known."
 )
 
 
@@ -206,16 +212,42 @@ def summary(report: Report) -> str:
             f"{natural.value:.4f} ({natural.num_examples} images)"
         )
     for name in ("top_k", "kendall", "spearman"):
-        metric = report.metrics[name]
-        if metric.mean is not None:
-            lines.append(
-                f"{name}: {metric.mean:.4f} [{metric.low:.4f}, {metric.high:.4f}], "
-                f"median {metric.median:.4f}"
-            )
+        lines.append(f"{name}: {_figure(report.metrics[name])}")
+    lines += _chance_and_completeness(report)
     lines.append(", ".join(f"{name} {count}" for name, count in report.counts.items()))
     if report.images_per_second:
         lines.append(f"attack {report.attack}: {report.images_per_second:.3f} images/s")
+    lines += [Remark(**remark).line for remark in report.remarks]
     return "\n".join(lines)
+
+
+def _figure(metric: Interval) -> str:
+    """Mean, interval and median of a metric for a terminal; "-" without a figure."""
+    if metric.mean is None:
+        return "-"
+    bounds = "" if metric.low is None else f" [{metric.low:.4f}, {metric.high:.4f}]"
+    text = f"{metric.mean:.4f}{bounds}, median {metric.median:.4f} ({_images(metric.num_examples)})"
+    if metric.mean_with_ones is None:
+        return text
+    return f"{text}; with images without candidate as unchanged {metric.mean_with_ones:.4f}"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def _chance_and_completeness(report: Report) -> list[str]:
+    parts = []
+    if report.pixels:
+        k = report.protocol["k"]
+        parts.append(f"top_k by chance: {k / report.pixels:.4f} (k={k} of {report.pixels} pixels)")
+    error = report.completeness.get("mean_error")
+    if error is not None:
+        parts.append(
+            f"completeness: mean error {error:.4g} of a mean change of the logit of "
+            f"{report.completeness['mean_output_change']:.4g}"
+        )
+    return ["; ".join(parts)] if parts else []
 
 
 def accuracy_cell(report: Report | None, name: str) -> str:
@@ -231,27 +263,30 @@ def _pair(report: Report | None) -> tuple[str, str]:
     return interval_cell(top_k, 100, 2), interval_cell(kendall, 1, 4)
 
 
-def _original(original: Result, default: Result | None) -> tuple[str, str]:
-    """Cells IN and CO of "original", with those of "default" on the same images if it has all."""
+def _original(original: Result, headline: Result | None) -> tuple[str, str]:
+    """Cells IN and CO of "original", with those of the headline on the same images if complete."""
     top_k_cell, kendall_cell = _pair(original.report)
-    count = f"n={original.report.counts['attacked']}"
+    count = f"n={original.report.metrics['kendall'].num_examples}"
     indices = [row.index for row in original.rows()]
-    default_rows = {row.index: row for row in default.rows()} if default else {}
-    if not indices or not set(indices) <= set(default_rows):
+    rows = {row.index: row for row in headline.rows()} if headline else {}
+    if not indices or not set(indices) <= set(rows):
         return f"{top_k_cell} ({count})", kendall_cell
     top_k, kendall = (
-        np.nanmean([getattr(default_rows[i], name) for i in indices])
-        for name in ("top_k", "kendall")
+        np.array([getattr(rows[i], name) for i in indices]) for name in ("top_k", "kendall")
     )
+    if np.isnan(kendall).all():
+        return f"{top_k_cell} ({count}, {_HEADLINE} -)", f"{kendall_cell} ({_HEADLINE} -)"
     return (
-        f"{top_k_cell} ({count}, default {100 * top_k:.2f})",
-        f"{kendall_cell} (default {kendall:.4f})",
+        f"{top_k_cell} ({count}, {_HEADLINE} {100 * np.nanmean(top_k):.2f})",
+        f"{kendall_cell} ({_HEADLINE} {np.nanmean(kendall):.4f})",
     )
 
 
 def interval_cell(metric: Interval, scale: float, digits: int) -> str:
-    """Mean [bootstrap 95% interval], times `scale`; blank where it is not defined."""
-    if metric.mean is None or metric.low is None or metric.high is None:
-        return ""
+    """Mean [bootstrap 95% interval], times `scale`; "-" where no image has a figure."""
+    if metric.mean is None:
+        return "-"
+    if metric.low is None or metric.high is None:
+        return f"{scale * metric.mean:.{digits}f}"
     mean, low, high = (f"{scale * v:.{digits}f}" for v in (metric.mean, metric.low, metric.high))
     return f"{mean} [{low}, {high}]"

@@ -77,7 +77,7 @@ class Validate(keras.callbacks.Callback):
         )
         self._rows.append(row)
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._FIELDS)
+        writer = csv.DictWriter(text, self._FIELDS, restval="nan")
         writer.writeheader()
         writer.writerows(self._rows)
         write_atomically(self._path, text.getvalue().encode())

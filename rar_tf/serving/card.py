@@ -11,9 +11,9 @@ import scipy.stats
 from rar_tf import markdown
 from rar_tf.attribution import Explainer
 from rar_tf.environment import versions
-from rar_tf.evaluation import Report, load_report
+from rar_tf.evaluation import Remark, Report, load_report
 from rar_tf.runs import Workdir
-from rar_tf.runs.run import summary
+from rar_tf.runs.run import below_chance, summary
 
 _INTENDED_USE = (
     "Images like those of the data set, prepared as there; the map shows people who "
@@ -93,6 +93,7 @@ def model_card(
         "outputs": outputs,
         "class_names": facts.report and facts.report.dataset.get("class_names"),
         "metrics": [*_validated(facts.validation), *_evaluated(facts.report)],
+        "remarks": _remarks(facts),
         "training": facts.training,
         "preset": facts.preset,
         "intended_use": list(_INTENDED_USE),
@@ -137,6 +138,8 @@ def to_markdown(card: dict[str, Any]) -> str:
             f"nodes of {facts['images_per_pass']} images in one pass.",
         ]
     lines += ["", "## Metrics", "", _table(card["metrics"])]
+    if remarks := card.get("remarks"):
+        lines += ["", "## Remarks", "", *(f"- {text}" for text in remarks)]
     lines += ["", "## Intended use", "", *(f"- {text}" for text in card["intended_use"])]
     lines += ["", "## Limits", "", *(f"- {text}" for text in card["limits"])]
     if card["training"]:
@@ -187,13 +190,20 @@ def _evaluated(report: Report | None) -> list[dict[str, Any]]:
         for name in ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
         if (accuracy := getattr(report, name)) is not None
     ]
-    attacked = report.counts["attacked"]
     for name, interval in report.metrics.items():
         if interval.mean is not None:
             row = {"name": name, "value": interval.mean, "low": interval.low, "high": interval.high}
-            row |= {"num_examples": attacked, "protocol": f"{protocol}, attack {report.attack}"}
+            row |= {"num_examples": interval.num_examples}
+            row |= {"protocol": f"{protocol}, attack {report.attack}"}
             result.append(row)
     return result
+
+
+def _remarks(facts: Provenance) -> list[str]:
+    """What makes the figures doubtful, a line each."""
+    chance = below_chance(facts.validation or {})
+    remarks = [Remark(**remark).line for remark in facts.report.remarks] if facts.report else []
+    return [*([f"warning: {chance}"] if chance else []), *remarks]
 
 
 def _share(name: str, value: float, count: int, protocol: str) -> dict[str, Any]:

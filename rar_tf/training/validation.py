@@ -3,9 +3,11 @@
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from rar_tf.attack import Attack, LpBall
+from rar_tf.chance import majority_share
 from rar_tf.objective import Batch, Objective, ObjectiveValue, ig_norm, madry
 
 
@@ -19,12 +21,14 @@ class Validation:
       ig_norm: largest ||IG(x, x_adv)||_1 of two attacks, in nats per example, computed with 10
         midpoint nodes: 7 steps of epsilon / 4 that ascend it with 1 midpoint node, and PGD.
       num_examples: number of images.
+      majority_share: share of the most frequent class among the images.
     """
 
     natural_accuracy: float
     pgd_accuracy: float
     ig_norm: float
     num_examples: int
+    majority_share: float
 
 
 class Validator:
@@ -71,13 +75,14 @@ class Validator:
         Raises:
           ValueError: there is no image.
         """
-        columns, count = [], 0
+        columns, labels, count = [], [], 0
         for x, y in batches:
             columns.append(self._measure(x, y, tf.constant(count)))
+            labels.append(y.numpy())
             count += x.shape[0]
         if not count:
             raise ValueError("validation needs at least one image. Received: none")
         natural, robust, term = (
             float(tf.reduce_mean(tf.concat(column, 0))) for column in zip(*columns, strict=True)
         )
-        return Validation(natural, robust, term, count)
+        return Validation(natural, robust, term, count, majority_share(np.concatenate(labels)))

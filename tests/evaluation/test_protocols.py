@@ -71,8 +71,8 @@ def test_the_strongest_contains_the_default(name):
 def test_errors():
     with pytest.raises(ValueError, match="protocol must be one of .*Did you mean 'rar'?"):
         protocol("rr", "mnist", SHAPE)
-    with pytest.raises(ValueError, match=r"k must be in 1 \.\. 784, .* 28x28. Received: k=785"):
-        protocol("rar", "mnist", SHAPE, k=785)
+    with pytest.raises(ValueError, match=r"k must be in 1 \.\. 783, .* 28x28. Received: k=784"):
+        protocol("rar", "mnist", SHAPE, k=784)
     with pytest.raises(ValueError, match="norm 2 needs an epsilon. Received: norm=2"):
         protocol("rar", "mnist", SHAPE, norm=2)
     with pytest.raises(ValueError, match="attack must be one of .*Received: attack='best'"):
