@@ -126,6 +126,10 @@ def _csv_rows(path: pathlib.Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _worst_case_rows(results: pathlib.Path) -> list[dict[str, str]]:
+    return _csv_rows(results / "worst_case.csv")
+
+
 def _json_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["rows"]
 
@@ -137,10 +141,9 @@ TABLES: Mapping[str, Callable[[pathlib.Path], str]] = {
     ),
     "evaluation_rar": lambda results: _evaluation(results, "rar"),
     "evaluation_far": lambda results: _evaluation(results, "far"),
-    "economy": lambda results: measurements.economy(_csv_rows(results / "ifia_economy.csv")),
-    "attack_speed": lambda results: measurements.attack_speed(
-        _csv_rows(results / "ifia_speed.csv")
-    ),
+    "worst_case_wins": lambda results: measurements.random_wins(_worst_case_rows(results)),
+    "worst_case_margins": lambda results: measurements.margins(_worst_case_rows(results)),
+    "worst_case_speed": lambda results: measurements.attack_speed(_worst_case_rows(results)),
     "ablation": lambda results: measurements.ablation(_json_rows(results / "ablation.json")),
     "sweeps": lambda results: measurements.sweeps(_json_rows(results / "ablation.json")),
     "step_time": lambda results: measurements.step_time(_json_rows(results / "step_time.json")),

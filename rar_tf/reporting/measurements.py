@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 from rar_tf.markdown import table
 from rar_tf.papers import PUBLISHED
@@ -71,70 +70,95 @@ def _quality(row: Mapping[str, Any]) -> list[float]:
     return [row["minutes"], paper / row["minutes"], *(100 * value for value in percents), kendall]
 
 
-def economy(rows: Rows) -> str:
-    """Paired differences of the attacks `default` and `original`, a line for each model.
+_METRICS = (("top_k", "IN", 100, 2), ("kendall", "CO", 1, 4))
+
+
+def _by_attack(rows: Rows, model: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Rows of a model by attack and number of the image."""
+    attacks: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["model"] == model:
+            attacks.setdefault(row["attack"], {})[row["index"]] = row
+    return attacks
+
+
+def _values(images: Mapping[str, Mapping[str, Any]], indices: list[str], name: str) -> np.ndarray:
+    return np.array([float(images[index][name]) for index in indices])
+
+
+def random_wins(rows: Rows) -> str:
+    """The headline attack beside a random search of at least its cost, a line for each model.
 
     Args:
-      rows: of the CSV file that `benchmarks.ifia_economy` writes, one for each image and attack.
+      rows: of the CSV file that `benchmarks.worst_case` writes, one for each image and attack.
     """
-    header = (
-        *("model", "images", "IN default", "IN original", "IN difference (95% bound)"),
-        *("CO default", "CO original", "CO difference (95% bound)"),
-    )
+    header = ["model", "images"]
+    for _, word, _, _ in _METRICS:
+        header += [f"{word} `worst_case`", f"{word} random search", "random wins", "by at most"]
     lines = []
     for model in dict.fromkeys(row["model"] for row in rows):
-        by_attack = {
-            attack: {r["index"]: r for r in rows if (r["model"], r["attack"]) == (model, attack)}
-            for attack in ("default", "original")
-        }
-        both = [index for index in by_attack["original"] if index in by_attack["default"]]
-        if len(both) < 2:
+        attacks = _by_attack(rows, model)
+        headline, random = attacks.get("worst_case", {}), attacks.get("random", {})
+        both = [index for index in headline if index in random]
+        if not both:
             continue
-        cells = [model, str(len(both))]
-        for metric, scale, digits in (("top_k", 100, 2), ("kendall", 1, 4)):
-            values = {
-                attack: scale * np.array([float(examples[index][metric]) for index in both])
-                for attack, examples in by_attack.items()
-            }
-            mean, bound = paired(values["default"] - values["original"])
-            cells += [f"{values[attack].mean():.{digits}f}" for attack in ("default", "original")]
-            cells.append(f"{mean:+.{digits}f} ({bound:+.{digits}f})")
+        cells = [f"`{model}`", str(len(both))]
+        for name, _, scale, digits in _METRICS:
+            ours, others = (_values(images, both, name) for images in (headline, random))
+            # A random search wins where the headline has no figure at all.
+            advantage = np.nan_to_num(ours, nan=1.0) - np.nan_to_num(others, nan=1.0)
+            wins = advantage > 1e-9
+            cells += [f"{scale * np.nanmean(part):.{digits}f}" for part in (ours, others)]
+            cells.append(f"{100 * wins.mean():.1f}%")
+            largest = scale * float(advantage[wins].max()) if wins.any() else 0.0
+            cells.append(f"{largest:.{digits}f}" if wins.any() else "-")
         lines.append(cells)
     return table(header, lines)
 
 
-def paired(differences: np.ndarray) -> tuple[float, float]:
-    """Mean and its one-sided 95% upper bound, by Student's t."""
-    count = len(differences)
-    error = differences.std(ddof=1) / np.sqrt(count)
-    mean = differences.mean()
-    return mean, mean + scipy.stats.t.ppf(0.95, count - 1) * error
+def margins(rows: Rows) -> str:
+    """Mean IN and CO of every attack, a line for each attack and a pair of columns for each model.
+
+    Args:
+      rows: of the CSV file that `benchmarks.worst_case` writes.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    attacks = dict.fromkeys(row["attack"] for row in rows)
+    lines = []
+    for attack in attacks:
+        cells = [attack]
+        for model in models:
+            images = _by_attack(rows, model).get(attack, {})
+            for name, _, scale, digits in _METRICS:
+                values = _values(images, list(images), name)
+                cells.append(f"{scale * np.nanmean(values):.{digits}f}" if len(values) else "")
+        lines.append(cells)
+    header = ["attack", *(f"`{model}` {word}" for model in models for _, word, _, _ in _METRICS)]
+    return table(header, lines)
 
 
 def attack_speed(rows: Rows) -> str:
-    """Images a second of each attack and batch size, relative to the first of the same model.
+    """Images a second of each attack, and relative to `strongest`, over all models.
 
-    The first batch, which includes the tracing of the graph, is left out.
+    The first batch of each model, which includes the tracing of the graph, is left out.
 
     Args:
-      rows: of the CSV file that `benchmarks.ifia_economy` writes.
+      rows: of the CSV file that `benchmarks.worst_case` writes.
     """
-    header = ("model", "attack", "images at once", "images timed", "images/s", "relative")
-    seconds: dict[tuple[str, str, int], list[float]] = {}
-    for row in rows:
-        key = (row["model"], row["attack"], int(row["batch_size"]))
-        seconds.setdefault(key, []).append(float(row["seconds"]))
-    lines = []
-    first: dict[str, float] = {}
-    for (model, attack, batch_size), values in seconds.items():
-        timed = values[batch_size:]
-        if not timed:
-            continue
-        rate = 1 / float(np.mean(timed))
-        relative = rate / first.setdefault(model, rate)
-        counts = (str(batch_size), str(len(timed)))
-        lines.append((model, attack, *counts, f"{rate:.3g}", f"{relative:.1f}"))
-    return table(header, lines)
+    seconds: dict[str, list[float]] = {}
+    for model in dict.fromkeys(row["model"] for row in rows):
+        for attack, images in _by_attack(rows, model).items():
+            values = [float(row["seconds"]) for row in images.values()]
+            # Rows of one batch share its time.
+            later = [value for value in values if value != values[0]]
+            seconds.setdefault(attack, []).extend(later)
+    rates = {attack: 1 / float(np.mean(values)) for attack, values in seconds.items() if values}
+    base = rates.get("strongest")
+    lines = [
+        (attack, str(len(seconds[attack])), f"{rate:.2f}", f"{rate / base:.2f}" if base else "")
+        for attack, rate in rates.items()
+    ]
+    return table(("attack", "images timed", "images/s", "relative to `strongest`"), lines)
 
 
 def ablation(rows: Rows) -> str:
