@@ -57,6 +57,8 @@ class Ifia:
       precision: floating-point type of the networks that the attack makes, see
         `models.for_double_backprop`.
       softness: width of the score `soft_top_k`, see `scores.soft_top_k`.
+      gradient_smoothing: standard deviation, as a share of the image's smaller side, of a Gaussian
+        that the score's gradient is convolved with, for perturbations of low frequency; 0 for none.
       uses_gradient: whether the search follows a gradient; true of the class.
 
     Raises:
@@ -88,6 +90,7 @@ class Ifia:
     softplus_beta: float = 1.0
     precision: str = "float32"
     softness: float = 0.5
+    gradient_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         for name, values, known in (
@@ -107,6 +110,11 @@ class Ifia:
         for name in ("step_size", "softness"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0. Received: {name}={getattr(self, name)}")
+        if not self.gradient_smoothing >= 0:
+            raise ValueError(
+                "gradient_smoothing must be >= 0. "
+                f"Received: gradient_smoothing={self.gradient_smoothing}"
+            )
         map_of_score = (self.explainer.method, self.explainer.rule)
         if self.rotate_nodes and map_of_score != (METHODS[0], "midpoint"):
             raise ValueError(

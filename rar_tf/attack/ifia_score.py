@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from rar_tf.attack import scores as map_scores
 from rar_tf.attack.label import margin
+from rar_tf.attack.perturbations import smooth_gradient
 from rar_tf.attack.selection import AttackInputs
 from rar_tf.attribution import cross_entropy, uniform_rows
 
@@ -55,6 +56,9 @@ class IfiaScore:
         """The score of each image [B]."""
         attack, inputs = self._attack, self._inputs
         attack_network, metric_network = inputs.networks
+        if attack.gradient_smoothing:
+            sigma = attack.gradient_smoothing * min(x_adv.shape[1:3])
+            x_adv = smooth_gradient(x_adv, sigma)
         value = self._random_weight * tf.reduce_mean(self._signs * x_adv, [1, 2, 3])
         if self._parts:
             shift: tf.Tensor | float = 0.0

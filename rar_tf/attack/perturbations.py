@@ -1,5 +1,7 @@
 """Random perturbations of full size: families of signs, keyed by (seed, row)."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from rar_tf.attack.threats import LpBall
@@ -46,6 +48,16 @@ def random_point(
     """A point at distance epsilon from x along random signs, clipped to the pixel bounds."""
     signs = random_signs(family, x, seed, first_row)
     return threat.project(threat.ascend(x, signs, threat.epsilon), x)
+
+
+def smooth_gradient(x: tf.Tensor, sigma: float) -> tf.Tensor:
+    """x [B, H, W, C] itself; its gradient is convolved with a Gaussian of sigma pixels."""
+
+    @tf.custom_gradient
+    def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return tf.identity(x), lambda upstream: _smooth(upstream, sigma)
+
+    return identity(x)
 
 
 def _signs(values: tf.Tensor) -> tf.Tensor:

@@ -74,10 +74,13 @@ def sum_in_passes(
       nodes: [N], N known.
       weights: [N], weights of the nodes.
       sources: tensors to differentiate by.
-      nodes_per_pass: n, nodes in one pass.
+      nodes_per_pass: largest number of nodes in one pass.
       weight_gradients: whether the backward pass computes gradients by the variables too.
     """
-    # Nodes of weight zero fill the last pass, so that one loop body serves all passes.
+    # Passes of nearly equal size; nodes of weight zero fill the last one, so that one loop body
+    # serves all passes.
+    num_passes = -(-nodes.shape[0] // nodes_per_pass)
+    nodes_per_pass = -(-nodes.shape[0] // num_passes)
     padding = -nodes.shape[0] % nodes_per_pass
     nodes = tf.reshape(tf.pad(nodes, [[0, padding]]), [-1, nodes_per_pass])
     weights = tf.reshape(tf.pad(weights, [[0, padding]]), [-1, nodes_per_pass])

@@ -89,26 +89,31 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
         hold_label=1.0,
         select=("top_k", "kendall"),
         select_every=5,
-        explainer=_coarse(search.explainer, 5),
+        explainer=_coarse(search.explainer, 8),
         rotate_nodes=search.explainer.method == METHODS[0],
         selection_explainer=ranking,
         second_derivatives="softplus_second_derivative",
         softplus_beta=4.0,
         **coarse,
     )
+    soft = dataclasses.replace(gradient, softness=0.5)
     sharp_twin = dataclasses.replace(
-        gradient, softness=0.5, second_derivatives="softplus_twin", softplus_beta=10.0
+        soft,
+        explainer=_coarse(search.explainer, 5),
+        second_derivatives="softplus_twin",
+        softplus_beta=10.0,
     )
-    smooth_twin = dataclasses.replace(
-        gradient, score="soft_kendall", second_derivatives="softplus_twin", softplus_beta=1.0
+    correlation = dataclasses.replace(sharp_twin, score="soft_kendall", softplus_beta=1.0)
+    other_derivative = dataclasses.replace(
+        correlation, second_derivatives="softplus_second_derivative"
     )
-    smooth = dataclasses.replace(smooth_twin, second_derivatives="softplus_second_derivative")
+    low_frequency = dataclasses.replace(correlation, gradient_smoothing=0.05, steps=10)
     random = [
         RandomSearch(
             search.threat,
             search.metric_k or search.k,
             family=family,
-            count=16,
+            count=8,
             select=gradient.select,
             explainer=_coarse(search.explainer, 8),
             **coarse,
@@ -120,7 +125,7 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
             search.threat,
             search.metric_k or search.k,
             criterion=criterion,
-            count=8,
+            count=24,
             explainer=ranking,
             **coarse,
         )
@@ -128,9 +133,9 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
     ]
     return MapAttack(
         "worst_case",
-        (gradient, sharp_twin, smooth_twin, smooth, *random),
+        (gradient, soft, sharp_twin, correlation, other_derivative, low_frequency, *random),
         worst_of_each_metric=True,
-        ranking=Ranking(ranking, coarse["precision"], (("top_k", 2), ("kendall", 1))),
+        ranking=Ranking(ranking, coarse["precision"], (("top_k", 1), ("kendall", 1))),
         refinements=tuple(local),
     )
 
