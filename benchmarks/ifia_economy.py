@@ -74,7 +74,7 @@ def measure(models, output):
     for name, file in models.items():
         classifier = load_classifier(file) if file.endswith(".keras") else zoo.load(file)
         classifier, _ = evaluation.logits_of(classifier, selection)
-        hits = evaluation.correct(classifier, selection)
+        hits = evaluation.correct(classifier, selection).hits
         indices = np.flatnonzero(hits)[: FLAGS.num_examples]
         for attack in FLAGS.attacks:
             earlier = [

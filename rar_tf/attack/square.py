@@ -70,51 +70,55 @@ class Square:
         x = float_images(x, 4)
         shape = tf.shape(x)
         size, numbers = tf.reduce_prod(shape[1:]), _NUMBERS + shape[3]
-        drawn = uniform_rows(
-            tf.stack([shape[0], size + self.queries * numbers]),
-            tf.convert_to_tensor(seed),
-            first_row,
-        )
-        proposals = (_Squares if threat.norm == "inf" else _MovedMass)(
-            threat, self._windows(threat, x.shape[1], x.shape[2]), (x.shape[1], x.shape[2])
-        )
+        each = size + self.queries * numbers
+        drawn = uniform_rows(tf.stack([shape[0], each]), tf.convert_to_tensor(seed), first_row)
+        image_size = (x.shape[1], x.shape[2])
+        kind = _Squares if threat.norm == "inf" else _MovedMass
+        proposals = kind(threat, self._windows(threat, *image_size), image_size)
         best = proposals.start(x, tf.reshape(drawn[:, :size], shape))
         drawn = tf.reshape(drawn[:, size:], tf.stack([shape[0], self.queries, numbers]))
-        score = not_inlined(score)
+        return tf.stop_gradient(self._search(not_inlined(score), proposals, x, y, drawn, best))
 
-        def query(
-            i: tf.Tensor, x: tf.Tensor, y: tf.Tensor, numbers: tf.Tensor, state: _State
-        ) -> _State:
-            best, value = state
-            point = proposals(best, x, numbers, i)
-            new = score(point, y)
-            better = new > value
-            return tf.where(_as_images(better), point, best), tf.where(better, new, value)
+    def _search(
+        self,
+        score: OutputFn,
+        proposals: "_Squares | _MovedMass",
+        x: tf.Tensor,
+        y: tf.Tensor,
+        drawn: tf.Tensor,
+        start: tf.Tensor,
+    ) -> tf.Tensor:
+        """The best point of the queries, of which `start` is the first; drawn [B, Q, numbers]."""
 
         def chunk(first: tf.Tensor, best: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = tf.where(value <= 0)
             last = tf.minimum(first + _CHUNK, self.queries)
-            part = [tf.gather_nd(values, rows) for values in (x, y, drawn[:, first:last])]
-            _, *state = tf.while_loop(
+            images, labels = tf.gather_nd(x, rows), tf.gather_nd(y, rows)
+            numbers = tf.gather_nd(drawn[:, first:last], rows)
+
+            def query(i: tf.Tensor, best: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                point = proposals(best, images, numbers[:, i - first], i)
+                new = score(point, labels)
+                better = new > value
+                best = tf.where(better[:, tf.newaxis, tf.newaxis, tf.newaxis], point, best)
+                return i + 1, best, tf.where(better, new, value)
+
+            _, new_best, new_value = tf.while_loop(
                 lambda i, *_: i < last,
-                lambda i, *state: (
-                    i + 1,
-                    *query(i, part[0], part[1], part[2][:, i - first], state),
-                ),
+                query,
                 (first, tf.gather_nd(best, rows), tf.gather_nd(value, rows)),
                 parallel_iterations=1,
             )
-            best = tf.tensor_scatter_nd_update(best, rows, state[0])
-            return last, best, tf.tensor_scatter_nd_update(value, rows, state[1])
+            best = tf.tensor_scatter_nd_update(best, rows, new_best)
+            return last, best, tf.tensor_scatter_nd_update(value, rows, new_value)
 
-        # The start is the first query.
         _, best, _ = tf.while_loop(
             lambda first, _, value: (first < self.queries) & tf.reduce_any(value <= 0),
             chunk,
-            (tf.constant(1), best, score(best, y)),
+            (tf.constant(1), start, score(start, y)),
             parallel_iterations=1,
         )
-        return tf.stop_gradient(best)
+        return best
 
     def _windows(self, threat: LpBall, height: int, width: int) -> list[int]:
         """Side of the window of each query, in pixels."""
@@ -126,9 +130,6 @@ class Square:
             side = max(side, 1) if threat.norm == "inf" else max(side, 3) // 2 * 2 + 1
             sides.append(min(side, height, width))
         return sides
-
-
-_State = tuple[tf.Tensor, tf.Tensor]
 
 
 class _Squares:
@@ -260,7 +261,3 @@ def _norm(x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
 
 def _unit(x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
     return tf.math.divide_no_nan(x, _norm(x, axes))
-
-
-def _as_images(values: tf.Tensor) -> tf.Tensor:
-    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -21,12 +21,14 @@ class Predictions:
     """Whether each image's label is the prediction, [N] bool each.
 
     Attributes:
-      hits: the label is the prediction, on the clean image and on every attacked one.
+      clean_hits: the label is the prediction on the clean image.
+      hits: it is the prediction on every attacked image too.
       unattacked: a hit that no part of the attack could attack: the loss gradient is zero or not
         finite at each start, and no part does without gradients.
       non_finite: the logits of the clean or of an attacked image are not all finite; no hit.
     """
 
+    clean_hits: np.ndarray
     hits: np.ndarray
     unattacked: np.ndarray
     non_finite: np.ndarray
@@ -40,7 +42,7 @@ def correct(classifier: keras.Model, evaluation_set: EvaluationSet) -> Predictio
     predict = _prediction_function(classifier, evaluation_set)
     batches = [predict(tf.constant(x), tf.constant(y)) for x, y in evaluation_set.batches()]
     hits, non_finite = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    return Predictions(hits, np.zeros(len(hits), bool), non_finite)
+    return Predictions(hits, hits, np.zeros(len(hits), bool), non_finite)
 
 
 def withstands(
@@ -87,7 +89,7 @@ def withstands(
                     attacked[batch] |= has_gradient.numpy()
                     progress.advance(len(batch))
             run += 1
-    return Predictions(alive, alive & ~attacked, non_finite)
+    return Predictions(clean.hits, alive, alive & ~attacked, non_finite)
 
 
 def _task(part: Pgd | Square, restart: int) -> str:
@@ -103,7 +105,10 @@ def _attack_function(
 ) -> _AttackFunction:
     """The graph of one run of a part."""
     predict = _prediction_function(classifier, evaluation_set)
-    run = (_square_run if isinstance(part, Square) else _pgd_run)(classifier, threat, part)
+    if isinstance(part, Square):
+        run = _square_run(classifier, threat, part)
+    else:
+        run = _pgd_run(classifier, threat, part)
     key, number = tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)
     signature = [*evaluation_set.signature, key, number, number]
 
