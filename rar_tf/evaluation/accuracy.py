@@ -21,28 +21,29 @@ class Predictions:
     """Whether each image's label is the prediction, [N] bool each.
 
     Attributes:
-      clean_hits: the label is the prediction on the clean image.
-      hits: it is the prediction on every attacked image too.
-      unattacked: a hit that no part of the attack could attack: the loss gradient is zero or not
-        finite at each start, and no part does without gradients.
+      hits: the label is the prediction, on the clean image and on every attacked one.
+      attacked: a part of the attack had a loss gradient at its start, finite and not zero, or
+        needs none; False for an image whose label is not the prediction on the clean image.
+      unattacked: a hit under an attack that is not `attacked`.
       non_finite: the logits of the clean or of an attacked image are not all finite; no hit.
     """
 
-    clean_hits: np.ndarray
     hits: np.ndarray
+    attacked: np.ndarray
     unattacked: np.ndarray
     non_finite: np.ndarray
 
 
 def correct(classifier: keras.Model, evaluation_set: EvaluationSet) -> Predictions:
-    """Predictions on the clean images; none is `unattacked`.
+    """Predictions on the clean images; none is attacked, none `unattacked`.
 
     An image whose logits are not all finite is no hit: argmax of NaN is class 0.
     """
     predict = _prediction_function(classifier, evaluation_set)
     batches = [predict(tf.constant(x), tf.constant(y)) for x, y in evaluation_set.batches()]
     hits, non_finite = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    return Predictions(hits, hits, np.zeros(len(hits), bool), non_finite)
+    none = np.zeros(len(hits), bool)
+    return Predictions(hits, none, none, non_finite)
 
 
 def withstands(
@@ -89,7 +90,7 @@ def withstands(
                     attacked[batch] |= has_gradient.numpy()
                     progress.advance(len(batch))
             run += 1
-    return Predictions(clean.hits, alive, alive & ~attacked, non_finite)
+    return Predictions(alive, attacked, alive & ~attacked, non_finite)
 
 
 def _task(part: Pgd | Square, restart: int) -> str:

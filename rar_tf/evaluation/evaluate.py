@@ -218,7 +218,7 @@ def _share(predictions: Predictions | None, left_out: Sequence[int] = ()) -> Acc
         return None
     unattacked = predictions.unattacked & kept
     counted = kept & ~unattacked
-    is_figure = not unattacked.any() or (predictions.clean_hits & counted).any()
+    is_figure = not unattacked.any() or (predictions.attacked & counted).any()
     return Accuracy(
         float(predictions.hits[counted].mean()) if is_figure else None,
         int(counted.sum()),
