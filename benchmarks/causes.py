@@ -80,7 +80,7 @@ def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tup
     """How many images, and {cause: (IN in percent, CO)}, means over them."""
     protocol = evaluation.protocol(FLAGS.protocol, selection.name, selection.image_shape)
     network, _ = evaluation.logits_of(classifier, selection)
-    indices = np.flatnonzero(evaluation.correct(network, selection))
+    indices = np.flatnonzero(evaluation.correct(network, selection).hits)
     borrowing = {
         layer: models.with_derivatives_of_second_half(network, [layer])
         for layer in models.nonlinear_layers(network)

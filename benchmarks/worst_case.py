@@ -163,7 +163,7 @@ def measure(output: pathlib.Path) -> None:
     attacks = portfolio(protocol)
     for model in FLAGS.models:
         classifier, _ = evaluation.logits_of(zoo.load(f"{FLAGS.dataset}/{model}"), images)
-        hits = np.flatnonzero(evaluation.correct(classifier, images))[: FLAGS.num_examples]
+        hits = np.flatnonzero(evaluation.correct(classifier, images).hits)[: FLAGS.num_examples]
         for name in FLAGS.attacks or attacks:
             attack, seed = attacks[name]
             done = sum((row["model"], row["attack"]) == (model, name) for row in read(output))

@@ -27,7 +27,10 @@ flags.DEFINE_integer(
     "Number of images of natural and PGD accuracy. Default: all; 0: none.",
 )
 flags.DEFINE_bool(
-    "strong_pgd", True, "Also run PGD with 100 steps and 5 restarts, on num_examples."
+    "strong_pgd",
+    True,
+    "Also run the strong attack on predictions, on num_examples: PGD on cross entropy and margins,"
+    " then the Square Attack, which needs no gradient.",
 )
 flags.DEFINE_integer(
     "batch_size", 32, "Number of images in a batch; rows are written batch by batch."

@@ -1,6 +1,6 @@
 """Evaluation: accuracy and attribution robustness of any Keras classifier."""
 
-from rar_tf.evaluation.accuracy import correct, withstands
+from rar_tf.evaluation.accuracy import Predictions, correct, withstands
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK
 from rar_tf.evaluation.evaluate import evaluate
 from rar_tf.evaluation.evaluation_set import EvaluationSet
@@ -8,7 +8,8 @@ from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics, Examples
 from rar_tf.evaluation.explain import Explanation, explain
 from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
-from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Pgd, Protocol, protocol
+from rar_tf.evaluation.prediction_attacks import Pgd, PredictionAttack
+from rar_tf.evaluation.protocols import ATTACKS, PROTOCOLS, Protocol, protocol
 from rar_tf.evaluation.remarks import Remark, remarks_of
 from rar_tf.evaluation.report import Accuracy, Interval, Report, load_report
 
@@ -21,6 +22,8 @@ __all__ = [
     "Explanation",
     "Interval",
     "Pgd",
+    "PredictionAttack",
+    "Predictions",
     "AttackedExample",
     "Protocol",
     "Remark",

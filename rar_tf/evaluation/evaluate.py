@@ -18,14 +18,15 @@ from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
-from rar_tf.evaluation.accuracy import correct, withstands
+from rar_tf.evaluation.accuracy import Predictions, correct, withstands
 from rar_tf.evaluation.architecture import architecture_digest
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK, for_map
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.output_folder import OutputFolder, output_folder
-from rar_tf.evaluation.protocols import Pgd, Protocol
+from rar_tf.evaluation.prediction_attacks import PredictionAttack
+from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.remarks import with_remarks
 from rar_tf.evaluation.report import Accuracy, Report
@@ -63,10 +64,11 @@ def evaluate(
       attack: attack on maps: a name of `Protocol.attack`, a `MapAttack` or its searches. Of a map
         without gradient only searches that need none run.
       split: split of an ImageData: "train", "validation" or "test".
-      num_examples: number of images whose maps are attacked, and of the strong PGD; None for all.
+      num_examples: number of images whose maps are attacked, and of the strong attack on
+        predictions; None for all.
       accuracy_examples: number of images of natural and PGD accuracy; None for all, 0 to skip
         them.
-      strong_pgd: whether to run the stronger PGD too.
+      strong_pgd: whether to run the strong attack on predictions too.
       outputs: "auto", "logits" or "probabilities": the classifier's outputs.
       output: folder for report.json, examples.csv and pictures/; None keeps nothing.
       batch_size: number of images in a batch of the attack on maps.
@@ -93,7 +95,7 @@ def evaluate(
     described = _describe(model, attacked_set, protocol, attack, seed)
     probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
     with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
-        is_correct = correct(network, attacked_set)
+        is_correct = correct(network, attacked_set).hits
         indices = np.flatnonzero(is_correct)
         rows = folder.rows(indices)
         for new_rows, pictures in attack_maps(
@@ -190,7 +192,7 @@ def _kept_accuracies(
       network: images -> logits.
       images: (data set, split, number of images; None for all, 0 for none) of natural and PGD
         accuracy.
-      strong_set: images of the strong PGD; None to skip it.
+      strong_set: images of the strong attack on predictions; None to skip it.
       protocol: protocol of the measurement.
       seed: seed of random starts.
     """
@@ -221,25 +223,39 @@ def _accuracies(
 ) -> dict[str, Accuracy | None]:
     """Accuracies by field of the report; None where there is no set of images."""
 
-    def pgd_hits(images: EvaluationSet | None, pgd: Pgd) -> np.ndarray | None:
+    def under(images: EvaluationSet | None, attack: PredictionAttack) -> Predictions | None:
         if images is None:
             return None
-        return withstands(network, images, protocol.threat, pgd, seed=seed)
-
-    def share(hits: np.ndarray | None, left_out: list[int] | None = None) -> Accuracy | None:
-        if hits is not None and left_out is not None:
-            hits = np.delete(hits, left_out)
-        return Accuracy(float(np.mean(hits)), len(hits)) if hits is not None and len(hits) else None
+        return withstands(network, images, protocol.threat, attack, seed=seed)
 
     natural = None if accuracy_set is None else correct(network, accuracy_set)
-    pgd = pgd_hits(accuracy_set, protocol.pgd)
+    pgd = under(accuracy_set, (protocol.pgd,))
     return {
-        "natural_accuracy": share(natural),
-        "pgd_accuracy": share(pgd),
-        "strong_pgd_accuracy": share(pgd_hits(strong_set, protocol.strong_pgd)),
-        "natural_accuracy_without_duplicates": share(natural, repeated) if repeated else None,
-        "pgd_accuracy_without_duplicates": share(pgd, repeated) if repeated else None,
+        "natural_accuracy": _share(natural),
+        "pgd_accuracy": _share(pgd),
+        "strong_pgd_accuracy": _share(under(strong_set, protocol.strong_attack)),
+        "natural_accuracy_without_duplicates": _share(natural, repeated) if repeated else None,
+        "pgd_accuracy_without_duplicates": _share(pgd, repeated) if repeated else None,
     }
+
+
+def _share(predictions: Predictions | None, left_out: Sequence[int] = ()) -> Accuracy | None:
+    """Accuracy without the images `left_out` and the unattacked ones; None without an image."""
+    if predictions is None:
+        return None
+    kept = np.ones(len(predictions.hits), bool)
+    kept[list(left_out)] = False
+    if not kept.any():
+        return None
+    unattacked = predictions.unattacked & kept
+    counted = kept & ~unattacked
+    is_figure = not unattacked.any() or (predictions.attacked & counted).any()
+    return Accuracy(
+        float(predictions.hits[counted].mean()) if is_figure else None,
+        int(counted.sum()),
+        int(unattacked.sum()),
+        int((predictions.non_finite & kept).sum()),
+    )
 
 
 def _describe(

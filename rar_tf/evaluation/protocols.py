@@ -6,34 +6,14 @@ from typing import Any
 
 from rar_tf.attack import Ifia, LpBall, MapAttack
 from rar_tf.attribution import Explainer
-from rar_tf.checks import check_count, is_count
+from rar_tf.checks import is_count
 from rar_tf.evaluation.attacks import NAMED_ATTACKS
+from rar_tf.evaluation.prediction_attacks import Pgd, PredictionAttack, strong_attack
 from rar_tf.naming import CUSTOM, call_custom, check_name, find, is_custom
 from rar_tf.papers import far, rar
 
 PROTOCOLS = ("rar", "far")
 ATTACKS = tuple(NAMED_ATTACKS)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pgd:
-    """Projected gradient descent against the prediction.
-
-    Attributes:
-      steps: number of steps.
-      step_size: size of a step, in pixel units.
-      restarts: number of random starts, >= 1; an image counts only if it withstands all.
-    """
-
-    steps: int
-    step_size: float
-    restarts: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "restarts"):
-            check_count(name, getattr(self, name))
-        if not self.step_size > 0:
-            raise ValueError(f"step_size must be > 0. Received: step_size={self.step_size}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +27,7 @@ class Protocol:
       k: number of pixels of the metric top-k intersection.
       explainer: map that the metrics compare.
       pgd: the paper's attack on predictions.
-      strong_pgd: stronger attack on predictions, reported beside it.
+      strong_attack: parts of the stronger attack on predictions, reported beside it.
       attack_k: number of pixels of the score `top_k`.
       attack_steps: number of steps of the paper's attack on maps.
       attack_step_size: size of its steps, in pixel units.
@@ -59,7 +39,7 @@ class Protocol:
     k: int
     explainer: Explainer
     pgd: Pgd
-    strong_pgd: Pgd
+    strong_attack: PredictionAttack
     attack_k: int
     attack_steps: int
     attack_step_size: float
@@ -157,7 +137,7 @@ def protocol(
         k=metric_k,
         explainer=explainer or Explainer(),
         pgd=Pgd(published["pgd_steps"], published["pgd_step_size"] * scale),
-        strong_pgd=Pgd(100, threat.epsilon / 10, restarts=5),
+        strong_attack=strong_attack(threat),
         attack_k=attack_k,
         attack_steps=published["attack_steps"],
         attack_step_size=published["attack_step_size"] * scale,

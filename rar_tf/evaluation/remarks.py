@@ -83,8 +83,8 @@ def _of_gradients(report: Report) -> Iterator[Remark]:
         if unattacked:
             yield Remark(
                 f"{name}_unattacked",
-                f"{name.replace('_', ' ')}: {unattacked} images had no loss gradient and count as "
-                "robust without an attack",
+                f"{name.replace('_', ' ')}: {unattacked} images had no loss gradient, so that the "
+                "attack did not reach them; they are left out of this figure",
                 True,
             )
 
@@ -103,7 +103,9 @@ def _of_model(report: Report) -> Iterator[Remark]:
     if non_finite:
         yield Remark("non_finite", f"logits are not finite for {non_finite} images", True)
     attacked, natural = report.counts["attacked"], report.natural_accuracy
-    accuracy, count = (natural.value, natural.num_examples) if natural else (0.0, 0)
+    accuracy, count = 0.0, 0
+    if natural and natural.value is not None:
+        accuracy, count = natural.value, natural.num_examples
     if natural is None and attacked + report.counts["misclassified"] >= _CHANCE_EXAMPLES:
         count = attacked + report.counts["misclassified"]
         accuracy = attacked / count

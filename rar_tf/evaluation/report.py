@@ -55,15 +55,22 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy:
-    """Share of images with the right prediction.
+    """Share of images with the right prediction, of the first of the split.
 
     Attributes:
-      value: the share, in [0, 1].
-      num_examples: number of images, from the first of the split.
+      value: the share, in [0, 1]; None if the attack had a loss gradient at no image with the
+        right prediction: the figure would be of the other images alone.
+      num_examples: number of images behind the share.
+      unattacked: number of images left out, since the loss gradient is zero or not finite there:
+        see `Predictions.unattacked`.
+      non_finite: number of images whose logits, clean or attacked, are not all finite; they count
+        as wrong.
     """
 
-    value: float
+    value: float | None
     num_examples: int
+    unattacked: int = 0
+    non_finite: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +88,8 @@ class Report:
       nodes_per_pass: nodes of a map in one pass of the last run; None for all.
       natural_accuracy: accuracy on clean images; None where not measured.
       pgd_accuracy: accuracy under the paper's PGD; None where not measured.
-      strong_pgd_accuracy: accuracy under the stronger PGD; None where not measured.
+      strong_pgd_accuracy: accuracy under the strong attack on predictions; None where not
+        measured.
       counts: numbers of images: attacked, misclassified, non_finite (a logit or the clean map is
         not finite), and those of the columns of `ExampleMetrics`: no_candidate, undefined,
         constant, few_pixels, no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.

@@ -159,7 +159,7 @@ def _value(report: Report, curve: str) -> tuple[float, float, float]:
     """(mean, low, high), NaN where it was not measured."""
     if curve.endswith("accuracy"):
         accuracy = getattr(report, curve)
-        value = np.nan if accuracy is None else accuracy.value
+        value = np.nan if accuracy is None or accuracy.value is None else accuracy.value
         return (value, value, value)
     metric = report.metrics[curve]
     mean, low, high = (

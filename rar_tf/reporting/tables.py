@@ -9,7 +9,7 @@ import numpy as np
 
 from rar_tf.evaluation.examples import ExampleMetrics, ExamplesFile
 from rar_tf.evaluation.remarks import Remark
-from rar_tf.evaluation.report import Interval, Report, load_report
+from rar_tf.evaluation.report import Accuracy, Interval, Report, load_report
 from rar_tf.markdown import table
 from rar_tf.papers import PUBLISHED
 from rar_tf.reporting import footnotes
@@ -200,13 +200,13 @@ def summary(report: Report) -> str:
     for name, words in (
         ("natural_accuracy", "natural accuracy"),
         ("pgd_accuracy", "PGD accuracy"),
-        ("strong_pgd_accuracy", "strong PGD accuracy"),
+        ("strong_pgd_accuracy", "accuracy under the strong attack"),
     ):
         accuracy = getattr(report, name)
         if accuracy:
-            lines.append(f"{words}: {accuracy.value:.4f} ({accuracy.num_examples} images)")
+            lines.append(f"{words}: {_accuracy_words(accuracy)}")
     natural = report.natural_accuracy_without_duplicates
-    if report.duplicates and natural:
+    if report.duplicates and natural and natural.value is not None:
         lines.append(
             f"natural accuracy without the {len(report.duplicates)} that are training images too: "
             f"{natural.value:.4f} ({natural.num_examples} images)"
@@ -250,10 +250,23 @@ def _chance_and_completeness(report: Report) -> list[str]:
     return ["; ".join(parts)] if parts else []
 
 
+def _accuracy_words(accuracy: Accuracy) -> str:
+    """The share, the number of images behind it, and those that are left out or not finite."""
+    counts = [f"{accuracy.num_examples} images"]
+    if accuracy.unattacked:
+        counts.append(f"{accuracy.unattacked} without loss gradient not attacked")
+    if accuracy.non_finite:
+        counts.append(f"{accuracy.non_finite} with logits that are not finite")
+    value = "-" if accuracy.value is None else f"{accuracy.value:.4f}"
+    return f"{value} ({'; '.join(counts)})"
+
+
 def accuracy_cell(report: Report | None, name: str) -> str:
-    """Percent of the named accuracy; blank where it was not measured."""
+    """Percent of the named accuracy; blank where it was not measured, "-" without a figure."""
     accuracy = getattr(report, name) if report else None
-    return f"{100 * accuracy.value:.2f}" if accuracy else ""
+    if accuracy is None:
+        return ""
+    return "-" if accuracy.value is None else f"{100 * accuracy.value:.2f}"
 
 
 def _pair(report: Report | None) -> tuple[str, str]:

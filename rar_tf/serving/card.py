@@ -188,7 +188,7 @@ def _evaluated(report: Report | None) -> list[dict[str, Any]]:
     result = [
         _share(name, accuracy.value, accuracy.num_examples, protocol)
         for name in ("natural_accuracy", "pgd_accuracy", "strong_pgd_accuracy")
-        if (accuracy := getattr(report, name)) is not None
+        if (accuracy := getattr(report, name)) is not None and accuracy.value is not None
     ]
     for name, interval in report.metrics.items():
         if interval.mean is not None:

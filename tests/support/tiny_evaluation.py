@@ -46,7 +46,11 @@ def quick_protocol() -> Protocol:
     """Few nodes and steps; its attack is `original`."""
     full = protocol("rar", "mine", SHAPE, epsilon=0.1, k=50, explainer=Explainer(steps=6))
     return dataclasses.replace(
-        full, pgd=Pgd(3, 0.05), strong_pgd=Pgd(4, 0.05, 2), attack_steps=4, attack_step_size=0.03
+        full,
+        pgd=Pgd(3, 0.05),
+        strong_attack=(Pgd(4, 0.05, 2),),
+        attack_steps=4,
+        attack_step_size=0.03,
     )
 
 
