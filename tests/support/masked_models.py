@@ -15,10 +15,14 @@ def data(model: keras.Model, count: int = 24) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_weights(model: keras.Model, seed: int = 0) -> keras.Model:
-    """The model with normal weights, which are those of every model of the same shapes."""
-    model(np.zeros((1, *SHAPE), "float32"))
+    """The model with normal weights, its logits of mean 0 over the images of `data`."""
+    x = np.random.default_rng(1).random((24, *SHAPE)).astype("float32")
+    model(x)
     random = np.random.default_rng(seed)
-    model.set_weights([0.4 * random.standard_normal(w.shape) for w in model.get_weights()])
+    *weights, bias = (0.4 * random.standard_normal(w.shape) for w in model.get_weights())
+    model.set_weights([*weights, bias])
+    logits = np.asarray(model(x, training=False))
+    model.set_weights([*weights, bias - np.nan_to_num(logits.mean(0))])
     return model
 
 
@@ -31,9 +35,16 @@ def network(*before: keras.Layer, activation: str = "relu", noise: bool = False)
     x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
     if noise:
-        x = layers.GaussianNoise(0.3)(x, training=True)
+        x = Noise(0.3)(x)
     x = layers.Dense(16, activation=activation)(x)
     return with_weights(keras.Model(image, layers.Dense(NUM_CLASSES)(x)))
+
+
+class Noise(layers.GaussianNoise):
+    """Gaussian noise in inference too."""
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return super().call(x, training=True)
 
 
 class Rounding(layers.Layer):
@@ -89,15 +100,16 @@ def softplus_without_curvature(x: tf.Tensor) -> tuple[tf.Tensor, object]:
     return tf.math.softplus(x), lambda upstream: upstream * slope
 
 
-def nan_logits(count: int = 24) -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """(model, images, labels): the logits of the first three images are NaN."""
+def nan_logits() -> tuple[keras.Model, np.ndarray, np.ndarray]:
+    """(model, images, labels): the logits of images 8 to 10 are NaN, their labels 0."""
     model = network()
-    x, y = data(model, count)
-    x[:3, 0, 0], x[3:, 0, 0] = 1.0, 0.5
+    x, _ = data(model)
+    broken_images = slice(8, 11)
+    x[:, 0, 0], x[broken_images, 0, 0] = 0.5, 1.0
     image = model.inputs[0]
     # 0 / 0 where the first pixel is 1.
     factor = layers.Lambda(lambda x: (1 - x[:, 0, 0]) / (1 - x[:, 0, 0]))(image)
     broken = keras.Model(image, model.outputs[0] * factor)
-    y[3:] = np.argmax(broken(x[3:]), -1)
-    y[:3] = 0
+    y = np.argmax(broken(x), -1).astype("int32")
+    y[broken_images] = 0
     return broken, x, y
