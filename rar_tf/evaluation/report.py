@@ -90,8 +90,7 @@ class Report:
       pgd_accuracy: accuracy under the paper's PGD; None where not measured.
       strong_pgd_accuracy: accuracy under the strong attack on predictions; None where not
         measured.
-      counts: numbers of images: attacked, misclassified, non_finite (a logit or the clean map is
-        not finite), and those of the columns of `ExampleMetrics`: no_candidate, undefined,
+      counts: numbers of images: attacked, misclassified, non_finite (a logit is not finite), and those of the columns of `ExampleMetrics`: no_candidate, undefined,
         constant, few_pixels, no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.
       metrics: `Interval` by name of metric.
       completeness: mean |sum IG - (f(x) - f(0))| and mean |f(x) - f(0)|, in logits.
@@ -243,8 +242,9 @@ def summarize(
     }
     seconds = float(columns["seconds"].sum())
     errors, changes = columns["completeness_error"], np.abs(columns["output_change"])
-    finite = np.isfinite(errors) & np.isfinite(changes)
-    errors, changes = errors[finite], changes[finite]
+    # Maps other than integrated gradients have no error of completeness.
+    finite = np.isfinite(changes)
+    errors, changes = errors[np.isfinite(errors)], changes[finite]
     has_candidate = columns["candidate"] == 1
     # Without candidate although its map and all metrics are defined.
     unchanged = ~(has_candidate | (columns["constant"] == 1) | (columns["undefined"] == 1))
@@ -266,7 +266,7 @@ def summarize(
         },
         "completeness": {
             "mean_error": float(errors.mean()) if len(errors) else None,
-            "mean_output_change": float(changes.mean()) if len(errors) else None,
+            "mean_output_change": float(changes.mean()) if len(changes) else None,
         },
         "seconds": seconds,
         "images_per_second": len(rows) / seconds if seconds else None,
