@@ -1,7 +1,6 @@
 """IFIA, the attribution attack: another map for the same prediction  [GAZ17; RAR; FAR]."""
 
 import dataclasses
-from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -59,14 +58,11 @@ class Ifia:
       softness: width of the score `soft_top_k`, see `scores.soft_top_k`.
       gradient_smoothing: standard deviation, as a share of the image's smaller side, of a Gaussian
         that the score's gradient is convolved with, for perturbations of low frequency; 0 for none.
-      uses_gradient: whether the search follows a gradient; true of the class.
 
     Raises:
       ValueError: an unknown name, a number out of range, or a score whose gradient at x is zero
         without a random start.
     """
-
-    uses_gradient: ClassVar[bool] = True
 
     threat: LpBall
     k: int
@@ -121,6 +117,11 @@ class Ifia:
                 "rotate_nodes=True is for integrated gradients by the midpoint rule. "
                 f"Received: explainer={self.explainer}"
             )
+
+    @property
+    def uses_gradient(self) -> bool:
+        """Whether the search follows a gradient of the map; the score `random` alone does not."""
+        return set(self.mixture) != {"random"}
 
     @property
     def mixture(self) -> dict[Score, float]:

@@ -12,5 +12,7 @@ def margin(network: keras.Model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 
 def predicts(network: keras.Model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Whether y is the prediction: bool [B]."""
-    return tf.argmax(network(x, training=False), -1, y.dtype) == y
+    """Whether y is the prediction: bool [B]; false where a logit is not finite."""
+    logits = network(x, training=False)
+    is_finite = tf.reduce_all(tf.math.is_finite(logits), -1)
+    return (tf.argmax(logits, -1, y.dtype) == y) & is_finite

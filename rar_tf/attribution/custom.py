@@ -67,11 +67,11 @@ def is_traceable(
         is_tensor.append(tf.is_tensor(value))
         return value
 
-    with tf.init_scope():
-        try:
-            tf.function(trace, autograph=False).get_concrete_function(*signature)
-        except Exception:  # Custom code may raise anything. Its own call tells what.
-            return False
+    # Not in an init_scope, which pauses the gradient tapes of the function.
+    try:
+        tf.function(trace, autograph=False).get_concrete_function(*signature)
+    except Exception:  # Custom code may raise anything. Its own call tells what.
+        return False
     return bool(is_tensor and is_tensor[-1])
 
 

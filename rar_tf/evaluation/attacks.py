@@ -159,8 +159,10 @@ def for_map(
         return attack
     searches = tuple(
         dataclasses.replace(search, count=_LONGER_RANDOM * search.count)
-        for search in attack.searches
         if isinstance(search, RandomSearch)
+        else search
+        for search in attack.searches
+        if not search.uses_gradient
     )
     if not searches:
         raise ValueError(

@@ -122,7 +122,7 @@ def _not_improved(
     """[B] bool, whether no search that follows a gradient returned a candidate but its start."""
     improved = []
     for number, (search, result) in enumerate(zip(attack.searches, results, strict=True)):
-        if isinstance(search, Ifia):
+        if isinstance(search, Ifia) and search.uses_gradient:
             start = x
             if search.random_start:
                 start = search.threat.start(x, tf.constant([seed, number]), first_row)

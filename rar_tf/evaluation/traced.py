@@ -56,7 +56,7 @@ def traced_functions(
     check = GradientCheck(
         classifier,
         evaluation_set.signature,
-        next((search for search in attack.searches if isinstance(search, Ifia)), None),
+        _first_gradient_search(attack),
         nodes_per_pass=nodes_per_pass,
         region=None if region is None else tf.constant(region, tf.float32),
     )
@@ -69,6 +69,11 @@ def traced_functions(
         ranking_maps = _ranking_map_function(*shared, attack.ranking)
     explain = _explain_function(*shared, protocol.explainer)
     return TracedFunctions(check, searches, explain, ranking_maps, refinements)
+
+
+def _first_gradient_search(attack: MapAttack) -> Ifia | None:
+    searches = (s for s in attack.searches if isinstance(s, Ifia) and s.uses_gradient)
+    return next(searches, None)
 
 
 def _search_function(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rar_tf import evaluation
 from rar_tf.attack import Ifia, LpBall, Square
@@ -107,9 +108,6 @@ def test_the_gradient_free_part_finds_the_accuracy_behind_rounded_pixels():
     strong = withstands(model, images, INF, (PGD, Square(400)))
     np.testing.assert_array_equal(strong.hits, left > 0)
     assert not strong.unattacked.any()
-    two = withstands(model, images, TWO, Square(400)).hits
-    exact = robust(*linear_setting()[3:], TWO)
-    assert abs(two.mean() - exact.mean()) < 0.06
 
 
 def test_logits_that_are_not_finite_are_wrong_and_counted():
@@ -134,12 +132,14 @@ def test_logits_that_are_not_finite_are_wrong_and_counted():
 
 
 def test_a_gradient_that_is_not_finite_is_no_attack():
-    """sqrt(0 x) is 0 and its gradient 0 / 0: the attacked image must not become NaN."""
+    """The attacked image must not become NaN with its gradient."""
 
-    def after(images, logits):
-        return logits + ops.sum(ops.sqrt(0 * images), (1, 2))
+    @tf.custom_gradient
+    def before(images):
+        return tf.identity(images), lambda upstream: upstream * float("nan")
 
-    model, x, y, margins, w = linear_setting(after=after)
+    layer = keras.layers.Lambda(before, output_shape=(3, 3, 1))
+    model, x, y, margins, w = linear_setting(before=layer)
     result = withstands(model, EvaluationSet((x, y)), INF, PGD)
     assert result.hits.mean() > robust(margins, w, INF).mean() + 0.1
     np.testing.assert_array_equal(result.unattacked, result.hits)

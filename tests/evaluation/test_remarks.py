@@ -208,4 +208,3 @@ def test_reports_of_another_version_are_refused(tmp_path):
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match="version 1; evaluate again in a new folder"):
         load_report(path)
-
