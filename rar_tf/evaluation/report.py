@@ -227,13 +227,18 @@ def interval(
 
 
 def summarize(
-    rows: list[ExampleMetrics], misclassified: int, *, counts_unchanged: bool = False
+    rows: list[ExampleMetrics],
+    misclassified: int,
+    *,
+    non_finite: int = 0,
+    counts_unchanged: bool = False,
 ) -> dict[str, Any]:
     """The fields of a report that follow from the rows of examples.csv.
 
     Args:
       rows: the attacked images.
       misclassified: number of images that were skipped.
+      non_finite: number of images, of those that were skipped, with logits that are not finite.
       counts_unchanged: see `MapAttack.counts_unchanged`.
     """
     columns = {
@@ -256,7 +261,7 @@ def summarize(
         "counts": {
             "attacked": len(rows),
             "misclassified": misclassified,
-            "non_finite": int((~finite).sum()),
+            "non_finite": non_finite + int((~finite).sum()),
             "no_candidate": int((~has_candidate).sum()),
             **{name: int(columns[name].sum()) for name in _COUNTED},
         },
