@@ -90,8 +90,9 @@ class Report:
       pgd_accuracy: accuracy under the paper's PGD; None where not measured.
       strong_pgd_accuracy: accuracy under the strong attack on predictions; None where not
         measured.
-      counts: numbers of images: attacked, misclassified, non_finite (a logit is not finite), and those of the columns of `ExampleMetrics`: no_candidate, undefined,
-        constant, few_pixels, no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.
+      counts: numbers of images: attacked, misclassified, non_finite (a logit is not finite), and
+        those of the columns of `ExampleMetrics`: no_candidate, undefined, constant, few_pixels,
+        no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.
       metrics: `Interval` by name of metric.
       completeness: mean |sum IG - (f(x) - f(0))| and mean |f(x) - f(0)|, in logits.
       seconds: wall time of the attack on maps, of all runs together.

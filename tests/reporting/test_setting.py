@@ -140,9 +140,7 @@ def test_one_line_of_a_table_is_of_one_model(tmp_path):
         told = f"of one model in {PAPER}. Received: {folder}/0 and {folder}/1, whose weights"
         with pytest.raises(ValueError, match=re.escape(told)):
             find_results(saved(folder, *reports))
-    with pytest.raises(
-        ValueError, match="hold one evaluation of mine by attack worst_case .*/0 and"
-    ):
+    with pytest.raises(ValueError, match="of mine by attack worst_case .*/0 and"):
         find_results(saved(tmp_path / "twice", measured(), measured(seed=1)))
     fine = [measured(attack=a, model=weights[0]) for a in ("default", "original")]
     assert len(find_results(saved(tmp_path / "fine", *fine))) == 2
