@@ -1,7 +1,5 @@
 """evaluate: from a classifier and data to a report."""
 
-import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Sequence
@@ -11,16 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf import environment, models
-from rar_tf.attack import LocalSearch, MapAttack, Search
+from rar_tf import environment
+from rar_tf.attack import MapAttack, Search
 from rar_tf.chance import majority_share
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
 from rar_tf.evaluation.accuracy import Predictions, correct, withstands
-from rar_tf.evaluation.architecture import architecture_digest
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK, for_map
+from rar_tf.evaluation.description import describe, describe_model
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
@@ -30,7 +28,6 @@ from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.remarks import with_remarks
 from rar_tf.evaluation.report import Accuracy, Report
-from rar_tf.naming import json_default
 
 
 def evaluate(
@@ -91,8 +88,8 @@ def evaluate(
     attack = for_map(
         attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
     )
-    model = _describe_model(classifier, outputs, model_info)
-    described = _describe(model, attacked_set, protocol, attack, seed)
+    model = describe_model(classifier, outputs, model_info)
+    described = describe(model, attacked_set, protocol, attack, seed)
     probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
     with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
         clean = correct(network, attacked_set)
@@ -258,54 +255,3 @@ def _share(predictions: Predictions | None, left_out: Sequence[int] = ()) -> Acc
         int(unattacked.sum()),
         int((predictions.non_finite & kept).sum()),
     )
-
-
-def _describe(
-    model: dict[str, Any],
-    attacked_set: EvaluationSet,
-    protocol: Protocol,
-    attack: MapAttack,
-    seed: int,
-) -> dict[str, Any]:
-    """Fields of the report that decide the rows of an evaluation, as plain data."""
-    described = {
-        "model": model,
-        "dataset": {
-            "name": attacked_set.name,
-            "source": attacked_set.source,
-            "split": attacked_set.split,
-            "images": f"the first {len(attacked_set)}",
-            "num_examples": len(attacked_set),
-            "class_names": attacked_set.class_names,
-            **identity.data_digests(attacked_set),
-            "prefixes": identity.prefix_digests(attacked_set),
-        },
-        "protocol": dataclasses.asdict(protocol),
-        "attack": attack.name,
-        "searches": [_described_search(search) for search in attack.searches],
-        "worst_of_each_metric": attack.worst_of_each_metric,
-        "ranking": attack.ranking and dataclasses.asdict(attack.ranking),
-        "refinements": [_described_search(search) for search in attack.refinements],
-        "seed": seed,
-    }
-    # Tuples become lists, as when read again.
-    return json.loads(json.dumps(described, default=json_default))
-
-
-def _described_search(search: Search | LocalSearch) -> dict[str, Any]:
-    return {"kind": type(search).__name__, **dataclasses.asdict(search)}
-
-
-def _describe_model(
-    classifier: keras.Model, outputs: str, model_info: dict[str, Any] | None
-) -> dict[str, Any]:
-    relus = models.count_relus(classifier)
-    return {
-        "name": classifier.name,
-        "outputs": outputs,
-        "parameters": int(classifier.count_params()),
-        "relus": relus,
-        "weights_sha256": identity.weights_digest(classifier),
-        "architecture_sha256": architecture_digest(classifier),
-        **(model_info or {}),
-    }
