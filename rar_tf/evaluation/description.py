@@ -37,17 +37,18 @@ def describe(
         },
         "protocol": dataclasses.asdict(protocol),
         "attack": attack.name,
-        "searches": [_described_search(search) for search in attack.searches],
+        "searches": [described_search(search) for search in attack.searches],
         "worst_of_each_metric": attack.worst_of_each_metric,
         "ranking": attack.ranking and dataclasses.asdict(attack.ranking),
-        "refinements": [_described_search(search) for search in attack.refinements],
+        "refinements": [described_search(search) for search in attack.refinements],
         "seed": seed,
     }
     # Tuples become lists, as when read again.
     return json.loads(json.dumps(described, default=json_default))
 
 
-def _described_search(search: Search | LocalSearch) -> dict[str, Any]:
+def described_search(search: Search | LocalSearch) -> dict[str, Any]:
+    """A search as plain data, with its class as `kind`."""
     return {"kind": type(search).__name__, **dataclasses.asdict(search)}
 
 
