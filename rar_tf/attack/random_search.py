@@ -148,7 +148,10 @@ class LocalSearch:
         clean: tf.Tensor | None = None,
         nodes_per_pass: int | None = None,
     ) -> AttackResult:
-        """Improve the points `start` [B, H, W, C]; other arguments as of `Ifia`."""
+        """Improve the points `start` [B, H, W, C]; other arguments as of `Ifia`.
+
+        A start of another label than y does not count: the search begins at x instead.
+        """
         inputs = _inputs(self, classifier, x, y, networks, seed, first_row, clean, nodes_per_pass)
         select = _selection(self, (self.criterion,), inputs)
 
@@ -234,13 +237,16 @@ def _best_of(
       candidate: (number, best points [B, M, H, W, C]) -> point [B, H, W, C].
       select: criteria [B, M] of a point.
       best: [B, M, H, W, C], the first best points.
-      start: whether the first of them competes by its criteria, and is replaced by equal ones; else
-        every candidate wins.
+      start: whether the first of them competes by its criteria, and is replaced by equal ones; if
+        it does not count, by the last of `best`. Else every candidate wins.
     """
     value_of = not_inlined(select)
     value = value_of(best[:, 0])
     value = tf.where(tf.math.is_nan(value), -float("inf"), value)
-    if not start:
+    if start:
+        counts = tf.math.is_finite(value)[..., tf.newaxis, tf.newaxis, tf.newaxis]
+        best = tf.where(counts, best, best[:, -1:])
+    else:
         value = tf.fill(tf.shape(value), -float("inf"))
 
     def step(i: tf.Tensor, best: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -22,11 +22,17 @@ def top_k(clean: tf.Tensor, k: int) -> MapScore:
     The sum-top-k dissimilarity of [FAR Table 2], up to a constant.
     """
 
-    def mask_of(maps: np.ndarray) -> np.ndarray:
-        return top_k_mask(maps, k).astype(np.float32)
-
-    mask = tf.ensure_shape(tf.numpy_function(mask_of, [clean], tf.float32), clean.shape)
+    mask = _top_k_mask(clean, k)
     return lambda maps, _: -tf.reduce_mean(maps * mask, [1, 2])
+
+
+def _top_k_mask(maps: tf.Tensor, k: int) -> tf.Tensor:
+    """Mask of the k largest pixels, which the metric counts too: 0 and 1 in the maps' type."""
+
+    def mask_of(maps: np.ndarray) -> np.ndarray:
+        return top_k_mask(maps, k).astype(maps.dtype)
+
+    return tf.ensure_shape(tf.numpy_function(mask_of, [maps], maps.dtype), maps.shape)
 
 
 def mass_center(clean: tf.Tensor) -> MapScore:
@@ -96,7 +102,8 @@ def soft_top_k(clean: tf.Tensor, k: int, softness: float) -> MapScore:
     `(sum_{i not in K} g_i - sum_{i in K} g_i) / k`, `g_i = sigmoid((l_i - t) / s)`: K are the k
     largest pixels of the clean map, l = log(map + 0.01), t the k-th largest l of the map itself,
     without gradient. The width s is `softness` times the spread of the clean l between the ranks
-    3k/4 and 5k/4: so those pixels weigh that can pass the threshold.
+    3k/4 and 5k/4: so those pixels weigh that can pass the threshold. For a small s the score is
+    1 - 2 IN, up to 1 / 2k.
 
     Args:
       clean: [B, H, W], clean maps.
@@ -106,7 +113,7 @@ def soft_top_k(clean: tf.Tensor, k: int, softness: float) -> MapScore:
     pixels = clean.shape[1] * clean.shape[2]
     logarithm = tf.reshape(tf.math.log(clean + _FLOOR), [-1, pixels])
     order = tf.sort(logarithm, -1, "DESCENDING")
-    inside = tf.cast(logarithm >= order[:, k - 1 : k], clean.dtype)
+    inside = tf.reshape(_top_k_mask(clean, k), [-1, pixels])
     band = max(k // 4, 1)
     first, last = max(k - band, 1) - 1, min(k + band, pixels) - 1
     # Where many pixels are equal, as in dark images, the spread may be zero.

@@ -78,7 +78,7 @@ def prefix_digests(evaluation_set: EvaluationSet) -> dict[str, str]:
 
 def code_digest(protocol: Protocol, attack: MapAttack) -> str | None:
     """SHA-256 of the source of the custom functions in maps and searches; None without any."""
-    values = [dataclasses.asdict(protocol), *map(dataclasses.asdict, attack.searches)]
+    values = [dataclasses.asdict(protocol), dataclasses.asdict(attack)]
     sources = {json_default(f): _source(f) for f in _functions(values) if not _is_of_package(f)}
     text = json.dumps(sources, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest() if sources else None
