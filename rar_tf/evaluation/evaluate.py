@@ -95,7 +95,8 @@ def evaluate(
     described = _describe(model, attacked_set, protocol, attack, seed)
     probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
     with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
-        is_correct = correct(network, attacked_set).hits
+        clean = correct(network, attacked_set)
+        is_correct = clean.hits
         indices = np.flatnonzero(is_correct)
         rows = folder.rows(indices)
         for new_rows, pictures in attack_maps(
@@ -123,6 +124,7 @@ def evaluate(
             **reports.summarize(
                 rows,
                 misclassified=int((~is_correct).sum()),
+                non_finite=int(clean.non_finite.sum()),
                 counts_unchanged=attack.counts_unchanged,
             ),
             pixels=math.prod(attacked_set.image_shape[:2]),

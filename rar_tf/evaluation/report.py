@@ -90,8 +90,9 @@ class Report:
       pgd_accuracy: accuracy under the paper's PGD; None where not measured.
       strong_pgd_accuracy: accuracy under the strong attack on predictions; None where not
         measured.
-      counts: numbers of images: attacked, misclassified, non_finite (a logit is not finite), and those of the columns of `ExampleMetrics`: no_candidate, undefined,
-        constant, few_pixels, no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.
+      counts: numbers of images: attacked, misclassified, non_finite (a logit is not finite), and
+        those of the columns of `ExampleMetrics`: no_candidate, undefined, constant, few_pixels,
+        no_loss_gradient, no_logit_gradient, no_map_gradient, not_improved.
       metrics: `Interval` by name of metric.
       completeness: mean |sum IG - (f(x) - f(0))| and mean |f(x) - f(0)|, in logits.
       seconds: wall time of the attack on maps, of all runs together.
@@ -227,13 +228,18 @@ def interval(
 
 
 def summarize(
-    rows: list[ExampleMetrics], misclassified: int, *, counts_unchanged: bool = False
+    rows: list[ExampleMetrics],
+    misclassified: int,
+    *,
+    non_finite: int = 0,
+    counts_unchanged: bool = False,
 ) -> dict[str, Any]:
     """The fields of a report that follow from the rows of examples.csv.
 
     Args:
       rows: the attacked images.
       misclassified: number of images that were skipped.
+      non_finite: number of images, of those that were skipped, with logits that are not finite.
       counts_unchanged: see `MapAttack.counts_unchanged`.
     """
     columns = {
@@ -256,7 +262,7 @@ def summarize(
         "counts": {
             "attacked": len(rows),
             "misclassified": misclassified,
-            "non_finite": int((~finite).sum()),
+            "non_finite": non_finite + int((~finite).sum()),
             "no_candidate": int((~has_candidate).sum()),
             **{name: int(columns[name].sum()) for name in _COUNTED},
         },

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.attack import Ifia, LpBall, MapAttack, Networks
+from rar_tf.attack import Ifia, LocalSearch, LpBall, MapAttack, Networks, Ranking
 from rar_tf.attribution import (
     Explainer,
     kendall_tau,
@@ -319,14 +319,16 @@ def test_it_makes_its_own_networks(leaky):
 def test_errors_of_map_attacks():
     search = small()
     for searches in ((), [search], (search, "ifia")):
-        with pytest.raises(ValueError, match="searches must be a tuple of Ifia, at least one"):
+        with pytest.raises(ValueError, match="searches must be a tuple of Ifia or RandomSearch"):
             MapAttack("mine", searches)
-    with pytest.raises(ValueError, match=r"reference must be in 0 \.\. 1, .*reference=2"):
-        MapAttack("mine", (search,), reference=2)
+    with pytest.raises(ValueError, match="refinements need a ranking. Received: ranking=None"):
+        MapAttack("mine", (search,), refinements=(LocalSearch(search.threat, k=2),))
+    for keep in ((), (("kendall", 0),), (("tau", 1),)):
+        with pytest.raises(ValueError, match="keep must be pairs of a criterion and a number"):
+            Ranking(Explainer(), keep=keep)
 
 
-def test_reference_points_are_the_first_of_each_search():
+def test_the_criterion_is_the_first_search_s():
     first, second = small(select=("kendall", "top_k")), small(algorithm="until_flip")
-    attack = MapAttack("mine", (first, second, first), reference=3)
-    assert attack.reference_points == (0, 2, 3) and attack.criterion == "kendall"
+    assert MapAttack("mine", (first, second)).criterion == "kendall"
     assert MapAttack("mine", (first,), worst_of_each_metric=True).criterion is None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rar_tf.attack import Ifia, MapAttack
+from rar_tf.attack import Ifia, LocalSearch, MapAttack, Ranking
 from rar_tf.attribution import kendall_tau
 from rar_tf.datasets import ImageData, Split
 from rar_tf.evaluation import (
@@ -136,14 +136,14 @@ def test_the_name_of_an_attack_changes_nothing():
     search = dataclasses.replace(quick_protocol().attack("original").searches[0], steps=2)
     searches = (search, dataclasses.replace(search, random_start=True))
     args = (MODEL_LOGITS, evaluation_set, np.arange(2), quick_protocol())
-    for settings in ({}, {"worst_of_each_metric": True, "reference": 1}):
+    for settings in ({}, {"worst_of_each_metric": True}):
         results = [
             [
                 dataclasses.replace(row, seconds=0.0)
                 for rows, _ in attack_maps(*args, MapAttack(name, searches, **settings))
                 for row in rows
             ]
-            for name in ("original", "default", "strongest", "any")
+            for name in ("original", "quick", "worst_case", "any")
         ]
         assert all(rows == results[0] for rows in results)
 
@@ -163,17 +163,17 @@ def test_an_attack_may_be_a_value_or_its_searches(tmp_path):
         quick(tmp_path, attack=other, **settings)
 
 
-def test_the_strongest_is_never_weaker_than_the_default():
+def test_the_worst_of_each_metric_is_never_better_than_a_search_alone():
     evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=2)
     options = {"batch_size": 2, "nodes_per_pass": None}
     base = dataclasses.replace(
-        quick_protocol().attack("default").searches[0], steps=4, step_size=0.05, k=50
+        quick_protocol().attack("quick").searches[0], steps=4, step_size=0.05, k=50
     )
     every = dataclasses.replace(base, select=("kendall", "top_k", "spearman"))
     other = dataclasses.replace(every, score="log_pearson", random_start=True)
     network = keras.Model(MODEL.inputs, MODEL.outputs)
     args = (network, evaluation_set, np.array([0, 1]), quick_protocol())
-    portfolio = MapAttack("strong", (every, other), worst_of_each_metric=True, reference=2)
+    portfolio = MapAttack("strong", (base, every, other), worst_of_each_metric=True)
     ((default, _),) = attack_maps(*args, MapAttack("weak", (base,)), **options)
     ((strongest, _),) = attack_maps(*args, portfolio, **options)
     for weak, strong in zip(default, strongest, strict=True):
@@ -191,7 +191,7 @@ def test_of_two_searches_the_criterion_chooses_the_point(monkeypatch, criterion,
     evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=1)
     searches = [
         dataclasses.replace(search, steps=1, k=50, select=(criterion,))
-        for search in quick_protocol().attack("default").searches
+        for search in quick_protocol().attack("quick").searches
     ]
     network = keras.Model(MODEL.inputs, MODEL.outputs)
     args = (network, evaluation_set, np.array([0]), quick_protocol())
@@ -200,8 +200,8 @@ def test_of_two_searches_the_criterion_chooses_the_point(monkeypatch, criterion,
     assert (row.top_k, row.kendall) == expected
 
 
-def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monkeypatch):
-    """Where the searches select by the protocol's own maps, the shortlist loses nothing."""
+def test_a_ranking_by_the_protocol_s_own_maps_loses_nothing():
+    """The worst points by each metric are those that measuring all points finds."""
     evaluation_set = EvaluationSet((IMAGES, LABELS), num_examples=3)
     base = dataclasses.replace(
         quick_protocol().attack("original").searches[0],
@@ -214,16 +214,19 @@ def test_the_strongest_finds_by_cheap_maps_what_full_maps_would_have_found(monke
         for score in ("log_pearson", "mass_center")
     ]
     network = keras.Model(MODEL.inputs, MODEL.outputs)
+    ranking = Ranking(quick_protocol().explainer, keep=(("top_k", 1), ("kendall", 1)))
 
-    def rows():
+    def rows(**options):
         args = (network, evaluation_set, np.arange(3), quick_protocol())
-        attack = MapAttack("all", (base, *others), worst_of_each_metric=True, reference=2)
+        attack = MapAttack("all", (base, *others), worst_of_each_metric=True, **options)
         ((batch, _),) = attack_maps(*args, attack, batch_size=3, nodes_per_pass=None)
-        return [dataclasses.replace(row, seconds=0.0) for row in batch]
+        return [(row.index, row.top_k, row.kendall) for row in batch]
 
-    shortlisted = rows()
-    monkeypatch.setattr(points.AttackedPoints, "shortlist", lambda self, *_: self)
-    assert shortlisted == rows()
+    ranked, measured = rows(ranking=ranking), rows()
+    np.testing.assert_allclose(ranked, measured, rtol=0, atol=1e-6)
+    refined = (LocalSearch(base.threat, k=50, criterion="kendall", count=5),)
+    refined = rows(ranking=ranking, refinements=refined)
+    assert all(a[1] <= b[1] and a[2] <= b[2] for a, b in zip(refined, ranked, strict=True))
 
 
 def test_bad_images_and_labels():

@@ -61,10 +61,10 @@ def test_kept_lost_and_new_add_up(found):
     assert found.picture.before[kept | lost].min() >= found.picture.before[~(kept | lost)].max()
 
 
-def test_strongest_gives_the_metrics_of_what_it_shows(model):
+def test_worst_case_gives_the_metrics_of_what_it_shows(model):
     """Not the worst of each metric over the portfolio, as the rows of an evaluation."""
-    strongest = quick_protocol().attack("strongest")
-    attack = dataclasses.replace(strongest, searches=strongest.searches[:3])
+    worst_case = quick_protocol().attack("worst_case")
+    attack = dataclasses.replace(worst_case, searches=worst_case.searches[-3:])
     images, _ = own_data(model)
     found = explain(model, images[4], quick_protocol(), attack)
     assert top_k_changes(found)[0].sum() / found.k == found.row.top_k

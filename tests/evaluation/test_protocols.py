@@ -2,6 +2,7 @@
 
 import pytest
 
+from rar_tf.attack import FAMILIES, Ifia, RandomSearch
 from rar_tf.attribution import Explainer
 from rar_tf.evaluation import Pgd, protocol
 
@@ -54,18 +55,17 @@ def test_unknown_data_sets_take_a_tenth_of_the_pixels():
 
 
 @pytest.mark.parametrize("name", ["rar", "far"])
-def test_the_strongest_contains_the_default(name):
+def test_the_worst_case_has_searches_with_and_without_gradients(name):
     fashion = protocol(name, "fashion_mnist", SHAPE)
-    default = fashion.attack("default").searches
-    attack = fashion.attack("strongest")
-    strongest = attack.searches
-    assert attack.worst_of_each_metric and attack.reference == len(default)
-    assert attack.reference_points == (0, 4)
-    assert len(strongest) > len(default)
-    for part, extended in zip(default, strongest, strict=False):
-        assert extended.select[0] == part.select[0]
-        assert set(extended.select) == {*part.select, "kendall", "top_k", "spearman"}
-        assert {**vars(extended), "select": part.select} == vars(part)
+    attack = fashion.attack("worst_case")
+    kinds = [type(search) for search in attack.searches]
+    assert kinds.count(RandomSearch) == 3 and kinds.count(Ifia) == 6
+    assert {s.family for s in attack.searches if isinstance(s, RandomSearch)} == set(FAMILIES)
+    assert attack.worst_of_each_metric and not attack.counts_unchanged
+    assert {search.criterion for search in attack.refinements} == {"top_k", "kendall"}
+    for search in (*attack.searches, *attack.refinements):
+        assert search.threat == fashion.threat and search.clean_explainer == fashion.explainer
+    assert {search.k for search in attack.refinements} == {fashion.k}
 
 
 def test_errors():
@@ -90,7 +90,7 @@ def searches(protocol):
     return (Ifia(protocol.threat, k=5, steps=2),)
 
 def attack(protocol):
-    return MapAttack("mine", searches(protocol), worst_of_each_metric=True, reference=1)
+    return MapAttack("mine", searches(protocol), worst_of_each_metric=True)
 
 def wrong(protocol):
     return [protocol]

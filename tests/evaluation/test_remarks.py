@@ -52,7 +52,7 @@ def test_a_healthy_model_has_no_remark():
     [
         (models.HiddenRelus, 6),
         (models.VisibleRelus, 0),
-        (models.Bicubic, 6),
+        (models.Bicubic, 0),
         (lambda: models.network(activation=models.softplus_without_curvature), 6),
         (lambda: models.network(activation="softplus"), 0),
         (lambda: models.network(activation="linear"), 0),
@@ -60,7 +60,7 @@ def test_a_healthy_model_has_no_remark():
     ids=["hidden", "visible", "bicubic", "custom gradient", "softplus", "linear"],
 )
 def test_a_missing_second_derivative_is_counted(make, missing):
-    """Six functions, three of them differentiable twice where the attack needs it."""
+    """Six functions, two of them without the second derivative that the attack needs."""
     model = make()
     if isinstance(model, models.HiddenRelus):
         models.with_weights(model)
@@ -68,8 +68,6 @@ def test_a_missing_second_derivative_is_counted(make, missing):
     assert report.counts["no_map_gradient"] == missing
     assert report.counts["no_loss_gradient"] == report.counts["no_logit_gradient"] == 0
     assert ("no_map_gradient" in names(report)) == report.is_masked == bool(missing)
-    if make is models.Bicubic:  # Its search cannot even be traced.
-        assert report.counts["not_improved"] == report.counts["no_candidate"] == 6
 
 
 def test_pixels_that_are_rounded_leave_no_gradient_and_no_figure(tmp_path):
@@ -101,14 +99,15 @@ def test_a_random_classifier_is_said_to_be_random():
     report = measured(models.network(noise=True), accuracy_examples=0)
     assert "random" in names(report) and report.randomness > 0.01
     assert f"differ by up to {report.randomness:.3g} in a logit" in summary(report)
-    assert "no_map_gradient" not in names(report)
 
 
 def test_logits_that_are_not_finite_give_no_figure():
     model, x, y = models.nan_logits()
     report = measured(model, (x, y), num_examples=12, accuracy_examples=0)
-    assert report.counts["attacked"] + report.counts["misclassified"] == 12
-    assert report.metrics["kendall"].num_examples == 9
+    # Right by argmax, which is 0 for NaN, but wrong.
+    assert report.counts["attacked"] == 9 and report.counts["misclassified"] == 3
+    figures = report.metrics["kendall"].num_examples
+    assert figures + report.counts["no_candidate"] == 9
     assert np.isfinite(report.completeness["mean_error"])
     assert "non_finite" in names(report) and report.is_masked
 

@@ -65,26 +65,38 @@ def test_an_empty_csv_file_is_an_error(results):
         render("speed", results)
 
 
-def test_the_economy_is_of_paired_differences(results):
-    lines = ["model,index,attack,batch_size,top_k,kendall,spearman,seconds"]
-    for index, difference in enumerate((0.1, 0.2, 0.3)):
-        lines.append(f"m,{index},original,1,0.5,0.5,0.5,1")
-        lines.append(f"m,{index},default,1,{0.5 - difference},0.5,0.5,1")
-    (results / "ifia_economy.csv").write_text("\n".join(lines) + "\n")
-    cells = TABLES["economy"](results).splitlines()[2].split(" | ")
-    # Student's t with 2 degrees of freedom: -20 + 2.92 * 10 / sqrt(3)
-    assert cells[:5] == ["| m", "3", "30.00", "50.00", "-20.00 (-3.14)"]
+WORST_CASE = """model,attack,index,top_k,kendall,seconds,seed,machine
+m,worst_case,0,0.5,0.5,9,0,P
+m,worst_case,1,0.6,0.7,4,0,P
+m,worst_case,2,nan,0.3,4,0,P
+m,random,0,0.4,0.6,9,1000,P
+m,random,1,0.6,0.695,1,1000,P
+m,random,2,0.9,0.3,1,1000,P
+m,strongest,0,0.5,0.5,9,0,P
+m,strongest,1,0.5,0.5,8,0,P
+"""
 
 
-def test_the_speed_of_an_attack_leaves_the_first_batch_out(results):
-    lines = ["model,index,attack,batch_size,top_k,kendall,spearman,seconds"]
-    lines += [f"m,{i},original,1,0.5,0.5,0.5,{seconds}" for i, seconds in enumerate((9, 4, 4))]
-    lines += [f"m,{i},default,2,0.5,0.5,0.5,{seconds}" for i, seconds in enumerate((9, 9, 0.5))]
-    lines += ["m,0,strongest,2,0.5,0.5,0.5,1"]  # nothing behind the first batch
-    (results / "ifia_speed.csv").write_text("\n".join(lines) + "\n")
-    assert TABLES["attack_speed"](results).splitlines()[2:] == [
-        "| m | original | 1 | 2 | 0.25 | 1.0 |",
-        "| m | default | 2 | 1 | 2 | 8.0 |",
+def test_wins_of_a_random_search_by_hand(results):
+    (results / "worst_case.csv").write_text(WORST_CASE)
+    line = TABLES["worst_case_wins"](results).splitlines()[2]
+    # Image 0 by .1 in IN; image 2, where the headline has no IN, counts from 1: by .1.
+    cells = "| `m` | 3 | 55.00 | 63.33 | 66.7% | 10.00 | 0.5000 | 0.5317 | 33.3% | 0.0050 |"
+    assert line == cells
+
+
+def test_margins_and_speed_by_hand(results):
+    (results / "worst_case.csv").write_text(WORST_CASE)
+    assert TABLES["worst_case_margins"](results).splitlines()[2:] == [
+        "| worst_case | 55.00 | 0.5000 |",
+        "| random | 63.33 | 0.5317 |",
+        "| strongest | 50.00 | 0.5000 |",
+    ]
+    # The first batch, which shares its time, is left out.
+    assert TABLES["worst_case_speed"](results).splitlines()[2:] == [
+        "| worst_case | 2 | 0.25 | 2.00 |",
+        "| random | 2 | 1.00 | 8.00 |",
+        "| strongest | 1 | 0.12 | 1.00 |",
     ]
 
 

@@ -112,7 +112,7 @@ def test_results_of_changed_images_have_a_table_of_their_own(tmp_path):
     alone = find_results(saved(tmp_path / "alone", *reports[:2]))
     assert [result.setting.title for result in alone] == [PAPER, PAPER]
     text = markdown(alone)
-    assert "differ in the number of images of attack default (16: m0; 8: m1)." in text
+    assert "differ in the number of images of attack worst_case (16: m0; 8: m1)." in text
 
 
 def test_results_that_differ_in_seed_or_searches_are_remarked(tmp_path):
@@ -127,7 +127,7 @@ def test_results_that_differ_in_seed_or_searches_are_remarked(tmp_path):
     assert "searches" not in text.split("NA, AA:")[0]
     other = measured("three", searches=steps[1])
     text = markdown(find_results(saved(tmp_path / "more", *reports, other)))
-    assert re.search(r"searches of attack default \(\w{8}: one, two; \w{8}: three\)", text)
+    assert re.search(r"searches of attack worst_case \(\w{8}: one, two; \w{8}: three\)", text)
     assert "differ in" not in markdown(find_results(saved(tmp_path / "same", reports[0])))
 
 
@@ -140,7 +140,7 @@ def test_one_line_of_a_table_is_of_one_model(tmp_path):
         told = f"of one model in {PAPER}. Received: {folder}/0 and {folder}/1, whose weights"
         with pytest.raises(ValueError, match=re.escape(told)):
             find_results(saved(folder, *reports))
-    with pytest.raises(ValueError, match="hold one evaluation of mine by attack default .*/0 and"):
+    with pytest.raises(ValueError, match="of mine by attack worst_case .*/0 and"):
         find_results(saved(tmp_path / "twice", measured(), measured(seed=1)))
     fine = [measured(attack=a, model=weights[0]) for a in ("default", "original")]
     assert len(find_results(saved(tmp_path / "fine", *fine))) == 2

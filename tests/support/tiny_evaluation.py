@@ -80,7 +80,7 @@ def plain(value: Protocol) -> dict[str, Any]:
 
 def report(
     name: str,
-    attack: str = "default",
+    attack: str = "worst_case",
     kendalls: Sequence[float] = (0.2, 0.6),
     dataset: str = "fashion_mnist",
     **values: Any,
