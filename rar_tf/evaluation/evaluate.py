@@ -18,18 +18,18 @@ from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
-from rar_tf.evaluation.accuracy import Predictions, correct, withstands
+from rar_tf.evaluation.accuracy import correct
+from rar_tf.evaluation.accuracy_fields import accuracy_fields
 from rar_tf.evaluation.architecture import architecture_digest
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK, for_map
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.output_folder import OutputFolder, output_folder
-from rar_tf.evaluation.prediction_attacks import PredictionAttack
 from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.remarks import with_remarks
-from rar_tf.evaluation.report import Accuracy, Report
+from rar_tf.evaluation.report import Report
 from rar_tf.naming import json_default
 
 
@@ -210,54 +210,9 @@ def _kept_accuracies(
     }
     accuracies = folder.accuracies(
         settings | ({"duplicates": repeated} if repeated else {}),
-        lambda: _accuracies(network, accuracy_set, strong_set, protocol, seed, repeated),
+        lambda: accuracy_fields(network, accuracy_set, strong_set, protocol, seed, repeated),
     )
     return {**accuracies, "duplicates": repeated}
-
-
-def _accuracies(
-    network: keras.Model,
-    accuracy_set: EvaluationSet | None,
-    strong_set: EvaluationSet | None,
-    protocol: Protocol,
-    seed: int,
-    repeated: list[int] | None,
-) -> dict[str, Accuracy | None]:
-    """Accuracies by field of the report; None where there is no set of images."""
-
-    def under(images: EvaluationSet | None, attack: PredictionAttack) -> Predictions | None:
-        if images is None:
-            return None
-        return withstands(network, images, protocol.threat, attack, seed=seed)
-
-    natural = None if accuracy_set is None else correct(network, accuracy_set)
-    pgd = under(accuracy_set, (protocol.pgd,))
-    return {
-        "natural_accuracy": _share(natural),
-        "pgd_accuracy": _share(pgd),
-        "strong_pgd_accuracy": _share(under(strong_set, protocol.strong_attack)),
-        "natural_accuracy_without_duplicates": _share(natural, repeated) if repeated else None,
-        "pgd_accuracy_without_duplicates": _share(pgd, repeated) if repeated else None,
-    }
-
-
-def _share(predictions: Predictions | None, left_out: Sequence[int] = ()) -> Accuracy | None:
-    """Accuracy without the images `left_out` and the unattacked ones; None without an image."""
-    if predictions is None:
-        return None
-    kept = np.ones(len(predictions.hits), bool)
-    kept[list(left_out)] = False
-    if not kept.any():
-        return None
-    unattacked = predictions.unattacked & kept
-    counted = kept & ~unattacked
-    is_figure = not unattacked.any() or (predictions.attacked & counted).any()
-    return Accuracy(
-        float(predictions.hits[counted].mean()) if is_figure else None,
-        int(counted.sum()),
-        int(unattacked.sum()),
-        int((predictions.non_finite & kept).sum()),
-    )
 
 
 def _describe(
