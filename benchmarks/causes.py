@@ -85,7 +85,7 @@ def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tup
         layer: models.with_derivatives_of_second_half(network, [layer])
         for layer in models.nonlinear_layers(network)
     }
-    attack = protocol.attack("default")
+    attack = protocol.attack("quick")
     batches = evaluation.attack_maps(network, selection, indices, protocol, attack, seed=FLAGS.seed)
     values: dict[str, list] = {}
     for rows, pictures in batches:

@@ -27,7 +27,7 @@ from rar_tf.attribution import Explainer
 from rar_tf.cli.command import FLAGS, CommandStopped, flag_topic, print_unless_quiet, start
 from rar_tf.cli.settings import parse_settings
 from rar_tf.files import write_atomically
-from rar_tf.naming import as_file_name, check_name
+from rar_tf.naming import as_file_name, check_name, json_default
 from rar_tf.presets import Preset, studies
 from rar_tf.reporting import study as study_page
 from rar_tf.runs import Divergence, Interrupted, WorkdirError, train_in
@@ -168,10 +168,10 @@ class Runner:
 
     def _check(self, case: studies.Case, report: evaluation.Report) -> None:
         """Raises ValueError unless the report is one of this case with these flags."""
-        searches = [dataclasses.asdict(search) for search in self._attack(case).searches]
+        searches = [evaluation.described_search(search) for search in self._attack(case).searches]
         wanted = {
             "preset": self.presets[case.name].to_flat(),
-            "attack": json.loads(json.dumps(searches)),
+            "attack": json.loads(json.dumps(searches, default=json_default)),
             "num_examples": min(FLAGS.num_examples, len(self.data.require("test"))),
             "seed": FLAGS.seed,
         }

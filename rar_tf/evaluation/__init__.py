@@ -2,6 +2,7 @@
 
 from rar_tf.evaluation.accuracy import Predictions, correct, withstands
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK
+from rar_tf.evaluation.description import described_search
 from rar_tf.evaluation.evaluate import evaluate
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics, ExamplesFile
@@ -32,6 +33,7 @@ __all__ = [
     "EvaluationSet",
     "attack_maps",
     "correct",
+    "described_search",
     "evaluate",
     "explain",
     "load_report",

@@ -1,7 +1,5 @@
 """evaluate: from a classifier and data to a report."""
 
-import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Sequence
@@ -11,26 +9,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf import environment, models
-from rar_tf.attack import LocalSearch, MapAttack, Search
+from rar_tf import environment
+from rar_tf.attack import MapAttack, Search
 from rar_tf.chance import majority_share
 from rar_tf.checks import check_count
 from rar_tf.datasets import Examples, ImageData, duplicates
 from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
-from rar_tf.evaluation.accuracy import correct
-from rar_tf.evaluation.accuracy_fields import accuracy_fields
-from rar_tf.evaluation.architecture import architecture_digest
+from rar_tf.evaluation.accuracy import Predictions, correct, withstands
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK, for_map
+from rar_tf.evaluation.description import describe, describe_model
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.output_folder import OutputFolder, output_folder
+from rar_tf.evaluation.prediction_attacks import PredictionAttack
 from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.remarks import with_remarks
-from rar_tf.evaluation.report import Report
-from rar_tf.naming import json_default
+from rar_tf.evaluation.report import Accuracy, Report
 
 
 def evaluate(
@@ -91,8 +88,8 @@ def evaluate(
     attack = for_map(
         attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
     )
-    model = _describe_model(classifier, outputs, model_info)
-    described = _describe(model, attacked_set, protocol, attack, seed)
+    model = describe_model(classifier, outputs, model_info)
+    described = describe(model, attacked_set, protocol, attack, seed)
     probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
     with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
         clean = correct(network, attacked_set)
@@ -210,57 +207,51 @@ def _kept_accuracies(
     }
     accuracies = folder.accuracies(
         settings | ({"duplicates": repeated} if repeated else {}),
-        lambda: accuracy_fields(network, accuracy_set, strong_set, protocol, seed, repeated),
+        lambda: _accuracies(network, accuracy_set, strong_set, protocol, seed, repeated),
     )
     return {**accuracies, "duplicates": repeated}
 
 
-def _describe(
-    model: dict[str, Any],
-    attacked_set: EvaluationSet,
+def _accuracies(
+    network: keras.Model,
+    accuracy_set: EvaluationSet | None,
+    strong_set: EvaluationSet | None,
     protocol: Protocol,
-    attack: MapAttack,
     seed: int,
-) -> dict[str, Any]:
-    """Fields of the report that decide the rows of an evaluation, as plain data."""
-    described = {
-        "model": model,
-        "dataset": {
-            "name": attacked_set.name,
-            "source": attacked_set.source,
-            "split": attacked_set.split,
-            "images": f"the first {len(attacked_set)}",
-            "num_examples": len(attacked_set),
-            "class_names": attacked_set.class_names,
-            **identity.data_digests(attacked_set),
-            "prefixes": identity.prefix_digests(attacked_set),
-        },
-        "protocol": dataclasses.asdict(protocol),
-        "attack": attack.name,
-        "searches": [_described_search(search) for search in attack.searches],
-        "worst_of_each_metric": attack.worst_of_each_metric,
-        "ranking": attack.ranking and dataclasses.asdict(attack.ranking),
-        "refinements": [_described_search(search) for search in attack.refinements],
-        "seed": seed,
-    }
-    # Tuples become lists, as when read again.
-    return json.loads(json.dumps(described, default=json_default))
+    repeated: list[int] | None,
+) -> dict[str, Accuracy | None]:
+    """Accuracies by field of the report; None where there is no set of images."""
 
+    def under(images: EvaluationSet | None, attack: PredictionAttack) -> Predictions | None:
+        if images is None:
+            return None
+        return withstands(network, images, protocol.threat, attack, seed=seed)
 
-def _described_search(search: Search | LocalSearch) -> dict[str, Any]:
-    return {"kind": type(search).__name__, **dataclasses.asdict(search)}
-
-
-def _describe_model(
-    classifier: keras.Model, outputs: str, model_info: dict[str, Any] | None
-) -> dict[str, Any]:
-    relus = models.count_relus(classifier)
+    natural = None if accuracy_set is None else correct(network, accuracy_set)
+    pgd = under(accuracy_set, (protocol.pgd,))
     return {
-        "name": classifier.name,
-        "outputs": outputs,
-        "parameters": int(classifier.count_params()),
-        "relus": relus,
-        "weights_sha256": identity.weights_digest(classifier),
-        "architecture_sha256": architecture_digest(classifier),
-        **(model_info or {}),
+        "natural_accuracy": _share(natural),
+        "pgd_accuracy": _share(pgd),
+        "strong_pgd_accuracy": _share(under(strong_set, protocol.strong_attack)),
+        "natural_accuracy_without_duplicates": _share(natural, repeated) if repeated else None,
+        "pgd_accuracy_without_duplicates": _share(pgd, repeated) if repeated else None,
     }
+
+
+def _share(predictions: Predictions | None, left_out: Sequence[int] = ()) -> Accuracy | None:
+    """Accuracy without the images `left_out` and the unattacked ones; None without an image."""
+    if predictions is None:
+        return None
+    kept = np.ones(len(predictions.hits), bool)
+    kept[list(left_out)] = False
+    if not kept.any():
+        return None
+    unattacked = predictions.unattacked & kept
+    counted = kept & ~unattacked
+    is_figure = not unattacked.any() or (predictions.attacked & counted).any()
+    return Accuracy(
+        float(predictions.hits[counted].mean()) if is_figure else None,
+        int(counted.sum()),
+        int(unattacked.sum()),
+        int((predictions.non_finite & kept).sum()),
+    )

@@ -17,7 +17,14 @@ from rar_tf.serving import zoo
 from tests.support.tiny_evaluation import SHAPE, own_data, own_model
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLAGS = ["--num_examples=4", "--ig_steps=4", "--k=50", "--epsilon=0.1", "--batch_size=4"]
+FLAGS = [
+    "--num_examples=4",
+    "--ig_steps=4",
+    "--k=50",
+    "--epsilon=0.1",
+    "--batch_size=4",
+    "--attack=quick",
+]
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -146,7 +153,7 @@ def test_table_and_figures(site):
     names = {path.name.split("_rar_")[0] for path in (folder / "page").iterdir()}
     assert {"table.md", "figure_1", "figure_2", "report.html"} <= names
     table = (folder / "page" / "table.md").read_text()
-    assert "| mine |" in table and "| yours |" in table
+    assert "| mine" in table and "| yours" in table
 
 
 def test_page_is_self_contained(site):

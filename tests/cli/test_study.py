@@ -38,6 +38,7 @@ FLAGS = (
     "--set=batch_size=8",
     "--num_examples=6",
     "--accuracy_examples=6",
+    "--attack=quick",
     "--output=out",
 )
 

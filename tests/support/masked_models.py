@@ -40,14 +40,14 @@ def network(*before: keras.Layer, activation: str = "relu", noise: bool = False)
     return with_weights(keras.Model(image, layers.Dense(NUM_CLASSES)(x)))
 
 
-class Noise(layers.GaussianNoise):
+class Noise(keras.layers.GaussianNoise):
     """Gaussian noise in inference too."""
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         return super().call(x, training=True)
 
 
-class Rounding(layers.Layer):
+class Rounding(keras.layers.Layer):
     """Pixels in steps of 1 / 255, whose gradient is zero."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
