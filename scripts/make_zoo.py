@@ -3,7 +3,7 @@
     python -m scripts.make_zoo --run=runs/time_to_quality/ig_norm-0/run
     python -m eval.main --zoo=fashion_mnist/ig_norm
     python -m scripts.make_zoo --entry=fashion_mnist/ig_norm \\
-        --report=runs/zoo/fashion_mnist/ig_norm/eval/rar-default/report.json
+        --report=runs/zoo/fashion_mnist/ig_norm/eval/rar-worst_case/report.json
 
 The first command writes ZOO/DATASET/OBJECTIVE: weights.npz, card.json, MODEL_CARD.md, with the
 command, seed and time of the run. The second measures the rounded weights; the third adds the

@@ -1,6 +1,5 @@
 """`python -m train.main` as a person runs it, on a tiny data set of their own."""
 
-import csv
 import functools
 import json
 import pathlib
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 
 from rar_tf.presets import setting_names
+from rar_tf.runs.run import below_chance
+from rar_tf.runs.validation_callback import read_metrics
 
 SMALL = (
     "--architecture=small_cnn",
@@ -47,8 +48,11 @@ def test_a_run_leaves_what_the_readme_promises_and_can_be_repeated(main, dataset
     assert json.loads((folder / "preset.json").read_text()) == preset
     assert f"model: {pathlib.Path('my run') / 'model.keras'}" in run.stdout
     assert "next: python -m eval.main --workdir='my run'" in run.stdout
-    with open(folder / "metrics.csv") as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["0", "2", "4"]
+    rows = read_metrics(folder / "metrics.csv")
+    assert [row["step"] for row in rows] == [0, 2, 4]
+    # Some accuracy of few images after four steps; the closing line says if it is that of chance.
+    warning = f"warning: {below_chance(rows[-1])};"
+    assert (warning in run.stdout.splitlines()[-1]) == bool(below_chance(rows[-1]))
     assert "validation on" in (folder / "train.log").read_text()
     assert list((folder / "tensorboard").glob("events*"))
     model = keras.models.load_model(folder / "model.keras")

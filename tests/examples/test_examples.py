@@ -91,6 +91,24 @@ def test_gate_from_files(tmp_path, capsys):
     assert "error: npz:PATH must name a file" in capsys.readouterr().err
 
 
+def test_gate_refuses_a_model_without_gradients(tmp_path, capsys):
+    """Rounded pixels: the gradient is zero, and so is the map."""
+    model = own_model()
+    images, _ = own_data(model, 12)
+    image = keras.Input(images.shape[1:])
+    rounded = keras.Model(image, model(keras.ops.round(255 * image) / 255))
+    rounded.save(tmp_path / "rounded.keras")
+    labels = np.argmax(rounded(images / np.float32(255)), -1)
+    arrays = {"train_images": images, "train_labels": np.arange(12) % 3}
+    np.savez(tmp_path / "a.npz", **arrays, test_images=images, test_labels=labels)
+    command = [str(tmp_path / "rounded.keras"), f"--dataset=npz:{tmp_path}/a.npz", "--examples=2"]
+    assert robustness_gate.main([*command, "--least=0.0"]) == 2
+    errors = capsys.readouterr().err
+    assert "warning: the gradient of the loss by the pixels is zero" in errors
+    assert "warning: nothing was measured: none of 2 images has a figure" in errors
+    assert "rounded.keras was not measured" in errors
+
+
 def test_the_page_asks_its_export(tmp_path, monkeypatch, capsys):
     """The photo is light: the network, which sums its pixels up, says class 1."""
     image = keras.Input((64, 64, 3))

@@ -52,7 +52,7 @@ def own_classifier(path, shape=(13, 10, 3)):
 def evaluated(command, cwd, *flags):
     done = command("eval.main", *EVAL, *flags, cwd=cwd)
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads((cwd / "run/eval/rar-default/report.json").read_text())
+    return json.loads((cwd / "run/eval/rar-worst_case/report.json").read_text())
 
 
 def test_a_folder_of_images_of_several_sizes(command, tmp_path):

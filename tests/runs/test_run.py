@@ -13,6 +13,7 @@ from rar_tf.models import load_classifier
 from rar_tf.presets import build, resolve
 from rar_tf.runs import Divergence, Workdir, WorkdirError, train
 from rar_tf.runs.estimate import estimate
+from rar_tf.runs.run import below_chance
 from rar_tf.runs.validation_callback import read_metrics
 from tests.support import tiny_run
 
@@ -183,3 +184,14 @@ def test_chunked_presets_train_to_the_same_weights():
 def test_resolve_covers_data_sets_without_published_values():
     preset = resolve("folder:/somewhere", "ig_norm")
     assert (preset.attack.epsilon, preset.attack.step_size) == pytest.approx((8 / 255, 8 / 255))
+
+
+def test_validation_accuracy_that_is_not_above_chance(tmp_path):
+    row = {"natural_accuracy": 0.62, "num_examples": 100, "majority_share": 0.5}
+    assert "0.6200 of 100 images is not above" in below_chance(row)
+    assert below_chance(row | {"natural_accuracy": 0.63}) is None
+    # A row of a version that did not write the share.
+    assert below_chance({"natural_accuracy": 0.0, "num_examples": 9}) is None
+    workdir = Workdir(tmp_path)
+    train(tiny_run.preset(), workdir, tiny_run.tiny_data())
+    assert [row["majority_share"] for row in read_metrics(workdir.metrics)] == [1 / 3] * 4

@@ -27,7 +27,7 @@ def report():
         strong_pgd_accuracy=Accuracy(0.0, 10),
         counts={"attacked": 200},
         metrics={
-            "kendall": Interval(0.6, 0.61, 0.58, 0.62, 200),
+            "kendall": Interval(0.6, 0.61, 0.58, 0.62, 180),
             "spearman": Interval(None, None, None, None, 0),
         },
         completeness={},
@@ -52,7 +52,7 @@ def test_metrics_carry_interval_count_and_protocol():
         "value": 0.6,
         "low": 0.58,
         "high": 0.62,
-        "num_examples": 200,
+        "num_examples": 180,
         "protocol": "fashion_mnist, test, protocol rar, attack default",
     }
 
@@ -101,7 +101,7 @@ def test_the_card_tells_people_everything(tmp_path):
         "Classes: 0 shirt, 1 bag.",
         "baseline 0 (0 is black), 9 steps, rule right",
         "| natural_accuracy | 0.308 | 0.2553 .. 0.3662 | 263 | fashion_mnist, test, protocol rar |",
-        "| kendall | 0.6 | 0.58 .. 0.62 | 200 |",
+        "| kendall | 0.6 | 0.58 .. 0.62 | 180 |",
         "## Intended use",
         "## Limits",
         f"- epsilon: {preset.attack.epsilon}",
@@ -109,6 +109,28 @@ def test_the_card_tells_people_everything(tmp_path):
     ):
         assert part in text
     assert "pgd_accuracy | " not in text.replace("strong_pgd_accuracy", "")
+
+
+def test_remarks_of_report_and_validation_stand_on_the_card():
+    remarks = [
+        {"name": "random", "text": "the classifier is random", "masks": True},
+        {"name": "one_image", "text": "of one image", "masks": False},
+    ]
+    doubtful = dataclasses.replace(report(), remarks=remarks)
+    validation = {"natural_accuracy": 0.5, "pgd_accuracy": 0.0, "ig_norm": 1.0}
+    validation |= {"num_examples": 100, "majority_share": 0.5}
+    data = model_card(tiny.classifier(), provenance=Provenance(None, validation, doubtful))
+    text = card.to_markdown(data)
+    chance = (
+        "- warning: validation accuracy 0.5000 of 100 images is not above always answering the "
+        "most frequent class (0.5000)"
+    )
+    lines = f"{chance}\n- warning: the classifier is random\n- note: of one image"
+    assert f"## Remarks\n\n{lines}\n\n## Intended use" in text
+    # 63 or more of 100 have probability .0060 at one half.
+    above = validation | {"natural_accuracy": 0.63}
+    data = model_card(tiny.classifier(), provenance=Provenance(None, above, report()))
+    assert data["remarks"] == [] and "## Remarks" not in card.to_markdown(data)
 
 
 def test_what_is_not_known_is_said_not_to_be():
