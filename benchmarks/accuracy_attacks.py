@@ -8,7 +8,8 @@ the idea of AutoAttack (Croce, Hein, "Reliable evaluation of adversarial robustn
 of diverse parameter-free attacks", ICML 2020, https://arxiv.org/abs/2003.01690): APGD on the cross
 entropy and on the difference-of-logits ratio, 100 steps and one start each, then the Square Attack
 with 1,000 queries. Prints a table of accuracies in percent and of seconds, and appends each model's
-rows to the CSV as it is done: the same command goes on.
+rows to the CSV as it is done: the same command goes on. `cost` is the time in units of that of the
+PGD with 5 restarts on the same model.
 """
 
 import csv
@@ -25,7 +26,7 @@ from rar_tf import datasets, environment, evaluation
 from rar_tf.attack import Square
 from rar_tf.attribution import cross_entropy
 from rar_tf.evaluation import Pgd
-from rar_tf.markdown import table
+from rar_tf.reporting import measurements
 from rar_tf.serving import zoo
 
 FLAGS = flags.FLAGS
@@ -201,8 +202,7 @@ def main(argv):
         for entry in entries:
             if entry not in done:
                 append(output, measure(entry, data))
-        header = ("model", "attack", "images", "AA", "seconds", "cost", "unattacked")
-        print(table(header, [[row[name] for name in header] for row in read(output)]))
+        print(measurements.accuracy_attacks(read(output)))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

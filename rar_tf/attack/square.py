@@ -122,13 +122,15 @@ class Square:
 
     def _windows(self, threat: LpBall, height: int, width: int) -> list[int]:
         """Side of the window of each query, in pixels."""
+        # Algorithm 3 there: an odd number of at least 3 pixels. Two windows of an image with few
+        # pixels would coincide.
+        smallest = 3 if threat.norm == 2 and min(height, width) > 5 else 1
         sides = []
         for i in range(self.queries):
             halvings = sum(10_000 * i / self.queries > bound for bound in _HALVINGS)
             side = round(math.sqrt(self.fraction / 2**halvings * height * width))
-            # Algorithm 3 there: at least 3 pixels, and an odd number.
-            side = max(side, 1) if threat.norm == "inf" else max(side, 3) // 2 * 2 + 1
-            sides.append(min(side, height, width))
+            side = max(side, smallest)
+            sides.append(min(side if threat.norm == "inf" else side // 2 * 2 + 1, height, width))
         return sides
 
 

@@ -158,6 +158,9 @@ TABLES: Mapping[str, Callable[[pathlib.Path], str]] = {
     "worst_case_wins": lambda results: measurements.random_wins(_worst_case_rows(results)),
     "worst_case_margins": lambda results: measurements.margins(_worst_case_rows(results)),
     "worst_case_speed": lambda results: measurements.attack_speed(_worst_case_rows(results)),
+    "accuracy_attacks": lambda results: measurements.accuracy_attacks(
+        _csv_rows(results / "accuracy_attacks.csv")
+    ),
     "ablation": lambda results: measurements.ablation(_json_rows(results / "ablation.json")),
     "sweeps": lambda results: measurements.sweeps(_json_rows(results / "ablation.json")),
     "step_time": lambda results: measurements.step_time(_json_rows(results / "step_time.json")),

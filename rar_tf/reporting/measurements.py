@@ -149,6 +149,22 @@ def attack_speed(rows: Rows) -> str:
     return table(("attack", "images timed", "images/s", "relative to `strongest`"), lines)
 
 
+def accuracy_attacks(rows: Rows) -> str:
+    """Accuracy under each attack on predictions, in percent, and the time of each, a line a model.
+
+    Args:
+      rows: of the CSV file that `benchmarks.accuracy_attacks` writes, one a model and attack.
+    """
+    attacks = list(dict.fromkeys(row["attack"] for row in rows))
+    lines = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        by_attack = {row["attack"]: row for row in rows if row["model"] == model}
+        seconds = "; ".join(f"{float(by_attack[a]['seconds']):.0f}" for a in attacks)
+        accuracies = (by_attack[attack]["AA"] for attack in attacks)
+        lines.append((f"`{model}`", by_attack[attacks[0]]["images"], *accuracies, seconds))
+    return table(("model", "images", *attacks, "seconds of each"), lines)
+
+
 def ablation(rows: Rows) -> str:
     """Settings of presets and the four figures on validation images, a line for each model.
 

@@ -108,6 +108,9 @@ def test_the_gradient_free_part_finds_the_accuracy_behind_rounded_pixels():
     strong = withstands(model, images, INF, (PGD, Square(400)))
     np.testing.assert_array_equal(strong.hits, left > 0)
     assert not strong.unattacked.any()
+    two = withstands(model, images, TWO, Square(1000)).hits
+    exact = robust(*linear_setting()[3:], TWO)
+    assert exact.mean() - 0.02 < two.mean() < exact.mean() + 0.1
 
 
 def test_logits_that_are_not_finite_are_wrong_and_counted():

@@ -118,3 +118,15 @@ def test_the_time_to_quality_is_of_means_over_seeds(results):
             path.write_text(json.dumps(row))
     line = TABLES["time_to_quality"](results).splitlines()[2]
     assert line.startswith("| `madry` | 2 | P | 11.0 (2.0) | 1 (0) | 55.00 (10.00) |")
+
+
+def test_accuracies_under_attack_stand_in_a_line_a_model(results):
+    lines = ["model,attack,images,AA,seconds", "m,weak,9,50.0,2.4", "m,strong,9,44.4,3.6"]
+    lines += ["n,weak,9,0.0,1.0", "n,strong,9,0.0,0.2"]
+    (results / "accuracy_attacks.csv").write_text("\n".join(lines) + "\n")
+    assert TABLES["accuracy_attacks"](results).splitlines() == [
+        "| model | images | weak | strong | seconds of each |",
+        "| --- | --- | --- | --- | --- |",
+        "| `m` | 9 | 50.0 | 44.4 | 2; 4 |",
+        "| `n` | 9 | 0.0 | 0.0 | 1; 0 |",
+    ]
