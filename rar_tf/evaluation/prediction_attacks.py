@@ -54,8 +54,8 @@ def strong_attack(threat: LpBall) -> PredictionAttack:
     size = 2 * threat.epsilon
     return (
         Pgd(20, size, loss="cross_entropy", decay="linear"),
-        Pgd(20, size, loss="margin", decay="linear"),
-        Pgd(50, size, restarts=3, loss="targeted_margin", decay="linear"),
+        Pgd(50, size, loss="margin", decay="linear"),
+        Pgd(50, size, restarts=4, loss="targeted_margin", decay="linear"),
         Square(1000),
     )
 
