@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from rar_tf.evaluation import protocol
+from rar_tf.evaluation import described_search, protocol
 from rar_tf.evaluation.report import interval
 from rar_tf.reporting.blocks import render, stale_pages, without_blocks
 from rar_tf.reporting.tables import find_results
@@ -85,7 +85,7 @@ def test_a_report_of_an_earlier_version_is_read(result):
     plain = json.loads(json.dumps(dataclasses.asdict(today)))
     assert report.protocol == plain
     attack = today.attack(report.attack)
-    searches = [dataclasses.asdict(search) for search in attack.searches]
+    searches = [described_search(search) for search in attack.searches]
     assert report.searches == json.loads(json.dumps(searches))
     assert report.worst_of_each_metric == attack.worst_of_each_metric
     assert report.reference == attack.reference
