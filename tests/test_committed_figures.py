@@ -71,7 +71,7 @@ def test_a_report_is_of_its_rows(result):
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=name_of)
-def test_a_report_of_an_earlier_version_is_read(result):
+def test_a_committed_report_is_of_today_s_attack(result):
     """The figures are those of the file; today's attack of that name has the same searches."""
     values = json.loads((result.folder / "report.json").read_text())
     report = result.report
@@ -88,4 +88,7 @@ def test_a_report_of_an_earlier_version_is_read(result):
     searches = [described_search(search) for search in attack.searches]
     assert report.searches == json.loads(json.dumps(searches))
     assert report.worst_of_each_metric == attack.worst_of_each_metric
-    assert report.reference == attack.reference
+    ranking = attack.ranking and dataclasses.asdict(attack.ranking)
+    assert report.ranking == json.loads(json.dumps(ranking))
+    refinements = [described_search(search) for search in attack.refinements]
+    assert report.refinements == json.loads(json.dumps(refinements))
