@@ -174,9 +174,9 @@ def test_the_worst_of_each_metric_is_never_better_than_a_search_alone():
     network = keras.Model(MODEL.inputs, MODEL.outputs)
     args = (network, evaluation_set, np.array([0, 1]), quick_protocol())
     portfolio = MapAttack("strong", (base, every, other), worst_of_each_metric=True)
-    ((default, _),) = attack_maps(*args, MapAttack("weak", (base,)), **options)
-    ((strongest, _),) = attack_maps(*args, portfolio, **options)
-    for weak, strong in zip(default, strongest, strict=True):
+    ((alone, _),) = attack_maps(*args, MapAttack("weak", (base,)), **options)
+    ((together, _),) = attack_maps(*args, portfolio, **options)
+    for weak, strong in zip(alone, together, strict=True):
         for metric in ("top_k", "kendall", "spearman"):
             assert getattr(strong, metric) <= getattr(weak, metric)
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from rar_tf import folder_lock
+from rar_tf.attack import Ranking
 from rar_tf.attribution import Explainer
 from rar_tf.evaluation import EvaluationSet, Report, evaluate
 from rar_tf.evaluation.architecture import architecture_digest
-from rar_tf.evaluation.identity import differences, prefix_digests, same_probe
+from rar_tf.evaluation.identity import code_digest, differences, prefix_digests, same_probe
 from rar_tf.models import load_classifier
 from tests.support.paths import ROOT
 from tests.support.tiny_evaluation import quick_protocol
@@ -150,6 +151,22 @@ def test_code_of_a_custom_function_is_part_of_the_identity(tmp_path, monkeypatch
     run(tmp_path / "out", protocol=custom(1))
     refused(tmp_path / "out", "another code of custom functions$", protocol=custom(0.25))
     run(tmp_path / "out", protocol=custom(1))
+
+
+def uniform(classifier, x, classes):
+    return x
+
+
+def test_code_of_rankings_and_refinements_is_part_of_the_identity():
+    attack = PROTOCOL.attack("worst_case")
+    assert code_digest(PROTOCOL, attack) is None
+    custom = Explainer(uniform)
+    local = dataclasses.replace(attack.refinements[0], explainer=custom)
+    for changed in (
+        dataclasses.replace(attack, ranking=Ranking(custom)),
+        dataclasses.replace(attack, refinements=(local,)),
+    ):
+        assert code_digest(PROTOCOL, changed) is not None
 
 
 def test_rows_without_settings_are_refused(finished, tmp_path):
@@ -311,6 +328,7 @@ def test_a_folder_in_use_is_refused_until_it_is_free(tmp_path):
 HOLDER = """
 import pathlib, sys
 from rar_tf import folder_lock
+from rar_tf.attack import Ranking
 from rar_tf.attribution import Explainer
 with folder_lock.locked(pathlib.Path(sys.argv[1]), "none"):
     print("locked", flush=True)

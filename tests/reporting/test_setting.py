@@ -134,7 +134,7 @@ def test_results_that_differ_in_seed_or_searches_are_remarked(tmp_path):
 def test_one_line_of_a_table_is_of_one_model(tmp_path):
     """Another attack on another model of the same name, or the same attack twice."""
     weights = [{"weights_sha256": digest, "architecture_sha256": "a"} for digest in "bc"]
-    for attacks in (("default", "original"), ("default", "default")):
+    for attacks in (("worst_case", "original"), ("worst_case", "worst_case")):
         reports = [measured(attack=a, model=m) for a, m in zip(attacks, weights, strict=True)]
         folder = tmp_path / "".join(attacks)
         told = f"of one model in {PAPER}. Received: {folder}/0 and {folder}/1, whose weights"
@@ -142,7 +142,7 @@ def test_one_line_of_a_table_is_of_one_model(tmp_path):
             find_results(saved(folder, *reports))
     with pytest.raises(ValueError, match="of mine by attack worst_case .*/0 and"):
         find_results(saved(tmp_path / "twice", measured(), measured(seed=1)))
-    fine = [measured(attack=a, model=weights[0]) for a in ("default", "original")]
+    fine = [measured(attack=a, model=weights[0]) for a in ("worst_case", "original")]
     assert len(find_results(saved(tmp_path / "fine", *fine))) == 2
 
 

@@ -17,7 +17,7 @@ def report():
         model={},
         dataset={"name": "fashion_mnist", "split": "test", "class_names": ["shirt", "bag"]},
         protocol={"name": "rar"},
-        attack="default",
+        attack="worst_case",
         searches=[],
         seed=0,
         batch_size=1,
