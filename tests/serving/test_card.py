@@ -53,7 +53,7 @@ def test_metrics_carry_interval_count_and_protocol():
         "low": 0.58,
         "high": 0.62,
         "num_examples": 180,
-        "protocol": "fashion_mnist, test, protocol rar, attack default",
+        "protocol": "fashion_mnist, test, protocol rar, attack worst_case",
     }
 
 
