@@ -59,7 +59,7 @@ def run(name: str, seed: int, data: datasets.ImageData, root: pathlib.Path) -> N
         train(preset, Workdir(folder / "run"), data),  # already trained: read from its file
         data,
         protocol="rar",
-        attack="worst_case",
+        attack="quick",
         num_examples=FLAGS.num_examples,
         output=folder / "eval",
         model_info={"file": f"{folder.name}/run/model.keras", "preset": None},
