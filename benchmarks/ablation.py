@@ -54,6 +54,7 @@ def measure(text: str, data: datasets.ImageData) -> dict:
         classifier,
         data,
         protocol=FLAGS.protocol,
+        attack="quick",
         split="validation",
         num_examples=FLAGS.num_examples,
         accuracy_examples=FLAGS.accuracy_examples,
