@@ -6,7 +6,7 @@ from rar_tf.attack.map_attack import MapAttack, Ranking, Search
 from rar_tf.attack.maximize import DECAYS, Attack, ScoreFn, StepSize, decaying, maximize
 from rar_tf.attack.networks import SECOND_DERIVATIVES, Networks
 from rar_tf.attack.perturbations import FAMILIES, random_point, random_signs
-from rar_tf.attack.random_search import LocalSearch, RandomSearch
+from rar_tf.attack.random_search import GradientFreeSearch, LocalSearch, RandomSearch
 from rar_tf.attack.selection import AttackResult
 from rar_tf.attack.square import Square
 from rar_tf.attack.threats import LpBall, Threat
@@ -17,6 +17,7 @@ __all__ = [
     "ALGORITHMS",
     "DECAYS",
     "FAMILIES",
+    "GradientFreeSearch",
     "SCORES",
     "SECOND_DERIVATIVES",
     "Attack",

@@ -18,20 +18,18 @@ from rar_tf.checks import check_count, float_images, integer_labels
 from rar_tf.naming import check_name
 from rar_tf.not_inlined import not_inlined
 
-# Largest side of a changed rectangle, as a share of the image's.
+# Largest side of a changed square, as a share of the image's.
 _LARGEST = 0.4
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomSearch:
-    """Best of random perturbations of full size whose label is unchanged.
+class GradientFreeSearch:
+    """Settings that searches without gradients share.
 
     Attributes:
       threat: allowed set around an image.
       k: number of pixels of the metric `top_k`.
-      family: kind of perturbation, one of `FAMILIES`.
-      count: number of perturbations.
-      select: criteria, names of `CRITERIA`: each has its own best point.
+      count: number of points that are tried.
       explainer: map that the criteria compare.
       clean_explainer: map of x that they compare it with; None for explainer.
       precision: floating-point type of the network whose maps are compared.
@@ -45,28 +43,72 @@ class RandomSearch:
 
     threat: LpBall
     k: int
-    family: str = "pixel"
     count: int = 16
-    select: tuple[str, ...] = ("kendall",)
     explainer: Explainer = dataclasses.field(default_factory=Explainer)
     clean_explainer: Explainer | None = None
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        check_count("k", self.k)
+        check_count("count", self.count)
+
+    def networks(self, classifier: keras.Model) -> Networks:
+        """Make the network whose maps are compared, on the classifier's variables."""
+        return make_networks(classifier, "none", 1.0, self.precision)
+
+    def _selection(
+        self,
+        criteria: tuple[str, ...],
+        classifier: keras.Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        networks: Networks | None,
+        seed: tf.Tensor,
+        clean: tf.Tensor | None,
+        options: dict[str, Any],
+    ) -> MapSelection:
+        """The criteria on images x; `options` are keyword arguments of `Explainer.saliency`."""
+        x, y = tf.cast(float_images(x, rank=4), tf.float32), integer_labels(y, x.shape[0])
+        pixels = x.shape[1] * x.shape[2]
+        if self.k > pixels:
+            raise ValueError(
+                f"k must be in 1 .. {pixels}, the pixels of a map. Received: k={self.k}"
+            )
+        if networks is None:
+            with tf.init_scope():
+                networks = self.networks(classifier)
+        clean_explainer = self.clean_explainer or self.explainer
+        if clean is None:
+            clean = clean_explainer.saliency(classifier, x, y, **options)
+        inputs = AttackInputs(classifier, networks, x, y, clean, seed, None, options)
+        return MapSelection(criteria, self.k, self.explainer, clean_explainer, inputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomSearch(GradientFreeSearch):
+    """Best of `count` random perturbations of full size whose label is unchanged.
+
+    Attributes:
+      family: kind of perturbation, one of `FAMILIES`.
+      select: criteria, names of `CRITERIA`: each has its own best point.
+
+    Raises:
+      ValueError: an unknown name or a number out of range.
+    """
+
+    family: str = "pixel"
+    select: tuple[str, ...] = ("kendall",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_name("family", self.family, FAMILIES)
         for criterion in self.select or ("none",):
             check_name("select", criterion, CRITERIA)
-        check_count("k", self.k)
-        check_count("count", self.count)
 
     @property
     def num_points(self) -> int:
         """Number of points M that the search returns for an image."""
         return len(self.select)
-
-    def networks(self, classifier: keras.Model) -> Networks:
-        """Make the network whose maps are compared, on the classifier's variables."""
-        return make_networks(classifier, "none", 1.0, self.precision)
 
     def __call__(
         self,
@@ -83,57 +125,39 @@ class RandomSearch:
     ) -> AttackResult:
         """Attack the maps of images x with the predicted labels y; arguments as of `Ifia`."""
         del region
-        inputs = _inputs(self, classifier, x, y, networks, seed, first_row, clean, nodes_per_pass)
-        select = _selection(self, self.select, inputs)
+        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
+        select = self._selection(self.select, classifier, x, y, networks, seed, clean, options)
+        x = tf.cast(x, tf.float32)
 
         def candidate(i: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
             key = tf.random.experimental.stateless_fold_in(seed, i)
-            return random_point(self.family, inputs.x, self.threat, key, first_row)
+            return random_point(self.family, x, self.threat, key, first_row)
 
-        best = tf.repeat(inputs.x[:, tf.newaxis], self.num_points + 1, 1)
+        best = tf.repeat(x[:, tf.newaxis], self.num_points + 1, 1)
         return select.result(_best_of(self.count, candidate, select, best))
 
 
 @dataclasses.dataclass(frozen=True)
-class LocalSearch:
+class LocalSearch(GradientFreeSearch):
     """Random changes of rectangles of a perturbation, kept where the map changes no less.
 
-    The rectangles shrink from 2/5 of the image's side to one pixel. In each the perturbation
-    becomes +amplitude, -amplitude or its negative; the amplitude is epsilon in the l_inf ball,
-    and `3 epsilon / sqrt(number of values)` in the l2 ball, before the projection.
+    The rectangles shrink from at most 2/5 x 2/5 of the image, or as much area of another aspect
+    ratio, to one pixel. In each the perturbation becomes +amplitude, -amplitude or its negative;
+    the amplitude is epsilon in the l_inf ball, and `3 epsilon / sqrt(number of values)` in the l2
+    ball, before the projection.
 
     Attributes:
-      threat: allowed set around an image.
-      k: number of pixels of the metric `top_k`.
       criterion: the criterion, a name of `CRITERIA`.
-      count: number of changes that are tried.
-      explainer: map that the criterion compares.
-      clean_explainer: map of x that it compares it with; None for explainer.
-      precision: floating-point type of the network whose maps are compared.
-      uses_gradient: whether the search follows a gradient; false of the class.
 
     Raises:
       ValueError: an unknown name or a number out of range.
     """
 
-    uses_gradient: ClassVar[bool] = False
-
-    threat: LpBall
-    k: int
     criterion: str = "kendall"
-    count: int = 8
-    explainer: Explainer = dataclasses.field(default_factory=Explainer)
-    clean_explainer: Explainer | None = None
-    precision: str = "float32"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_name("criterion", self.criterion, CRITERIA)
-        check_count("k", self.k)
-        check_count("count", self.count)
-
-    def networks(self, classifier: keras.Model) -> Networks:
-        """Make the network whose maps are compared, on the classifier's variables."""
-        return make_networks(classifier, "none", 1.0, self.precision)
 
     def __call__(
         self,
@@ -152,17 +176,19 @@ class LocalSearch:
 
         A start of another label than y does not count: the search begins at x instead.
         """
-        inputs = _inputs(self, classifier, x, y, networks, seed, first_row, clean, nodes_per_pass)
-        select = _selection(self, (self.criterion,), inputs)
+        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
+        criteria = (self.criterion,)
+        select = self._selection(criteria, classifier, x, y, networks, seed, clean, options)
+        x = tf.cast(x, tf.float32)
 
         def candidate(i: tf.Tensor, best: tf.Tensor) -> tf.Tensor:
             key = tf.random.experimental.stateless_fold_in(seed, i)
             numbers = uniform_rows([tf.shape(x)[0], 6], key, first_row)
             remaining = 1 - tf.cast(i, tf.float32) / self.count
-            return self._changed(best[:, 0], inputs.x, numbers, remaining)
+            return self._changed(best[:, 0], x, numbers, remaining)
 
-        points = tf.stack([tf.cast(start, tf.float32), inputs.x], 1)
-        return select.result(_best_of(self.count, candidate, select, points, start=True))
+        points = tf.stack([tf.cast(start, tf.float32), x], 1)
+        return select.result(_best_of(self.count, candidate, select, points, ties=True))
 
     def _changed(
         self, x_adv: tf.Tensor, x: tf.Tensor, numbers: tf.Tensor, remaining: tf.Tensor
@@ -191,44 +217,12 @@ def _interval(size: int, share: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     return (pixels >= first) & (pixels < first + length[:, tf.newaxis])
 
 
-def _inputs(
-    search: RandomSearch | LocalSearch,
-    classifier: keras.Model,
-    x: tf.Tensor,
-    y: tf.Tensor,
-    networks: Networks | None,
-    seed: tf.Tensor,
-    first_row: tf.Tensor | int,
-    clean: tf.Tensor | None,
-    nodes_per_pass: int | None,
-) -> AttackInputs:
-    x, y = tf.cast(float_images(x, rank=4), tf.float32), integer_labels(y, x.shape[0])
-    if search.k > x.shape[1] * x.shape[2]:
-        pixels = x.shape[1] * x.shape[2]
-        raise ValueError(f"k must be in 1 .. {pixels}, the pixels of a map. Received: k={search.k}")
-    if networks is None:
-        with tf.init_scope():
-            networks = search.networks(classifier)
-    options: dict[str, Any] = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
-    if clean is None:
-        explainer = search.clean_explainer or search.explainer
-        clean = explainer.saliency(classifier, x, y, **options)
-    return AttackInputs(classifier, networks, x, y, clean, seed, None, options)
-
-
-def _selection(
-    search: RandomSearch | LocalSearch, criteria: tuple[str, ...], inputs: AttackInputs
-) -> MapSelection:
-    clean_explainer = search.clean_explainer or search.explainer
-    return MapSelection(criteria, search.k, search.explainer, clean_explainer, inputs)
-
-
 def _best_of(
     count: int,
     candidate: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     select: MapSelection,
     best: tf.Tensor,
-    start: bool = False,
+    ties: bool = False,
 ) -> tf.Tensor:
     """The best points by each column of `select`.
 
@@ -236,21 +230,18 @@ def _best_of(
       count: number of candidates.
       candidate: (number, best points [B, M, H, W, C]) -> point [B, H, W, C].
       select: criteria [B, M] of a point.
-      best: [B, M, H, W, C], the first best points.
-      start: whether the first of them competes by its criteria, and is replaced by equal ones; if
-        it does not count, by the last of `best`. Else every candidate wins.
+      best: [B, M, H, W, C], the first best points. Where the first of them does not count, as x
+        itself, the search begins at the last.
+      ties: whether a candidate replaces a best point of the same value.
     """
     value_of = not_inlined(select)
     value = value_of(best[:, 0])
     value = tf.where(tf.math.is_nan(value), -float("inf"), value)
-    if start:
-        counts = tf.math.is_finite(value)[..., tf.newaxis, tf.newaxis, tf.newaxis]
-        best = tf.where(counts, best, best[:, -1:])
-    else:
-        value = tf.fill(tf.shape(value), -float("inf"))
+    counts = tf.math.is_finite(value)[..., tf.newaxis, tf.newaxis, tf.newaxis]
+    best = tf.where(counts, best, best[:, -1:])
 
     def step(i: tf.Tensor, best: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        best, value = keep_better(value_of, candidate(i, best), best, value, ties=start)
+        best, value = keep_better(value_of, candidate(i, best), best, value, ties=ties)
         return i + 1, best, value
 
     state = (tf.constant(0), best, value)

@@ -159,5 +159,5 @@ def _shortlist(
     for number, search in enumerate(attack.refinements, len(attack.searches)):
         start = points.take(rank(search.criterion)[:, :1]).x_adv[:, 0]
         run = functions.refinements[search]
-        refined.append(run(x, y, tf.constant(start), tf.constant([seed, number]), first_row, clean))
+        refined.append(run(x, y, tf.constant([seed, number]), first_row, clean, tf.constant(start)))
     return kept.beside(AttackedPoints.of(refined)) if refined else kept

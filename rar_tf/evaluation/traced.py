@@ -1,7 +1,7 @@
 """Traced functions of an attack on maps: searches, maps and the check of gradients."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ class TracedFunctions(NamedTuple):
       explain: (x, y, first_row) -> the protocol's maps, error of completeness, output change.
       ranking_maps: (x, y, first_row) -> the maps that rank the points; None where every point
         is measured.
-      refinements: search -> (x, y, start, seed, first_row, clean maps) -> its result.
+      refinements: search -> (x, y, seed, first_row, clean maps, start) -> its result.
     """
 
     check: GradientCheck
@@ -50,7 +50,7 @@ def traced_functions(
     """Make the functions of an attack; arguments as of `attack_maps`."""
     shared = (classifier, evaluation_set, nodes_per_pass)
     searches = {
-        search: _search_function(*shared, search, region, protocol.explainer)
+        search: _search_function(*shared, search, protocol.explainer, region)
         for search in dict.fromkeys(attack.searches)
     }
     check = GradientCheck(
@@ -61,7 +61,7 @@ def traced_functions(
         region=None if region is None else tf.constant(region, tf.float32),
     )
     refinements = {
-        search: _refinement_function(*shared, search, protocol.explainer)
+        search: _search_function(*shared, search, protocol.explainer)
         for search in dict.fromkeys(attack.refinements)
     }
     ranking_maps = None
@@ -80,36 +80,42 @@ def _search_function(
     classifier: keras.Model,
     evaluation_set: EvaluationSet,
     nodes_per_pass: int | None,
-    search: Search,
-    region: np.ndarray | None,
+    search: Search | LocalSearch,
     clean_explainer: Explainer,
+    region: np.ndarray | None = None,
 ) -> _SearchFunction:
-    """(x, y, seed, first_row, the maps of x by `clean_explainer`) -> the search's result."""
-    networks = search.networks(classifier)
-    target = None if region is None else tf.constant(region, tf.float32)
+    """(x, y, seed, first_row, clean maps) -> the search's result.
+
+    The clean maps are those of x by `clean_explainer`. A local search takes its start as a last
+    argument.
+    """
+    shared: dict[str, Any] = {
+        "networks": search.networks(classifier),
+        "nodes_per_pass": nodes_per_pass,
+    }
+    if region is not None:
+        shared["region"] = tf.constant(region, tf.float32)
     is_known = (search.clean_explainer or search.explainer) == clean_explainer
     image, label = evaluation_set.signature
     signature = [
         *(image, label),
         *(tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)),
         tf.TensorSpec([None, *image.shape[1:3]], tf.float32),
+        *([image] if isinstance(search, LocalSearch) else []),
     ]
 
     @tf.function(autograph=False, input_signature=signature)
     def run(
-        x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, clean: tf.Tensor
+        x: tf.Tensor,
+        y: tf.Tensor,
+        seed: tf.Tensor,
+        first_row: tf.Tensor,
+        clean: tf.Tensor,
+        *start: tf.Tensor,
     ) -> AttackResult:
-        return search(
-            classifier,
-            x,
-            y,
-            networks=networks,
-            seed=seed,
-            first_row=first_row,
-            region=target,
-            clean=clean if is_known else None,
-            nodes_per_pass=nodes_per_pass,
-        )
+        call: Callable[..., AttackResult] = search
+        known = clean if is_known else None
+        return call(classifier, x, y, *start, seed=seed, first_row=first_row, clean=known, **shared)
 
     return run
 
@@ -144,47 +150,6 @@ def _explain_function(
         return saliency(attribution), error, change
 
     return explain
-
-
-def _refinement_function(
-    classifier: keras.Model,
-    evaluation_set: EvaluationSet,
-    nodes_per_pass: int | None,
-    search: LocalSearch,
-    clean_explainer: Explainer,
-) -> _SearchFunction:
-    """(x, y, start, seed, first_row, the maps of x by `clean_explainer`) -> the search's result."""
-    networks = search.networks(classifier)
-    is_known = (search.clean_explainer or search.explainer) == clean_explainer
-    image, label = evaluation_set.signature
-    signature = [
-        *(image, label, image),
-        *(tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)),
-        tf.TensorSpec([None, *image.shape[1:3]], tf.float32),
-    ]
-
-    @tf.function(autograph=False, input_signature=signature)
-    def run(
-        x: tf.Tensor,
-        y: tf.Tensor,
-        start: tf.Tensor,
-        seed: tf.Tensor,
-        first_row: tf.Tensor,
-        clean: tf.Tensor,
-    ) -> AttackResult:
-        return search(
-            classifier,
-            x,
-            y,
-            start,
-            networks=networks,
-            seed=seed,
-            first_row=first_row,
-            clean=clean if is_known else None,
-            nodes_per_pass=nodes_per_pass,
-        )
-
-    return run
 
 
 def _ranking_map_function(
