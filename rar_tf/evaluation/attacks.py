@@ -17,6 +17,10 @@ CUSTOM_ATTACK = "custom"
 _SURROGATE_WEIGHT = 0.025
 # Factors of the searches' lengths where they replace searches along a gradient.
 _LONGER_RANDOM, _LONGER_LOCAL = 4, 16
+# Metrics of which `worst_case` searches the worst, each by itself.
+_HEADLINE_METRICS = ("top_k", "kendall")
+# Precision of coarse maps.
+_COARSE_PRECISION = "mixed_bfloat16"
 
 
 def original(search: Ifia, paper: str) -> MapAttack:
@@ -58,7 +62,7 @@ def quick(search: Ifia, paper: str) -> MapAttack:
         explainer=coarse,
         rotate_nodes=coarse.method == METHODS[0],
         clean_explainer=search.explainer,
-        precision="mixed_bfloat16",
+        precision=_COARSE_PRECISION,
     )
     # Two short searches find more of the maxima than a long one.
     return MapAttack("quick", (first, dataclasses.replace(first, random_start=True)))
@@ -73,11 +77,42 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
     benchmarks/worst_case.py compares it with random searches of the same cost.
     """
     del paper
-    coarse: dict[str, Any] = {
-        "clean_explainer": search.explainer,
-        "precision": "mixed_bfloat16",
-    }
     ranking = _coarse(search.explainer, 16)
+    shared: dict[str, Any] = {
+        "threat": search.threat,
+        "k": search.metric_k or search.k,
+        "clean_explainer": search.explainer,
+        "precision": _COARSE_PRECISION,
+    }
+    random = (
+        RandomSearch(
+            **shared,
+            family=family,
+            count=8,
+            select=_HEADLINE_METRICS,
+            explainer=_coarse(search.explainer, 8),
+        )
+        for family in FAMILIES
+    )
+    local = (
+        LocalSearch(**shared, criterion=criterion, count=24, explainer=ranking)
+        for criterion in _HEADLINE_METRICS
+    )
+    return MapAttack(
+        "worst_case",
+        (*_gradient_searches(search), *random),
+        worst_of_each_metric=True,
+        ranking=Ranking(ranking, _COARSE_PRECISION, tuple((name, 1) for name in _HEADLINE_METRICS)),
+        refinements=tuple(local),
+    )
+
+
+def _gradient_searches(search: Ifia) -> tuple[Ifia, ...]:
+    """Gradient searches of `worst_case`: three on IN's surrogate, three on CO's.
+
+    They differ in the width of the surrogate, in the second derivative of ReLU and in the
+    frequency of the perturbation, as no one of them finds the worst of every image.
+    """
     gradient = dataclasses.replace(
         search,
         score="soft_top_k",
@@ -87,14 +122,15 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
         decay="linear",
         random_start=True,
         hold_label=1.0,
-        select=("top_k", "kendall"),
+        select=_HEADLINE_METRICS,
         select_every=5,
         explainer=_coarse(search.explainer, 8),
         rotate_nodes=search.explainer.method == METHODS[0],
-        selection_explainer=ranking,
+        clean_explainer=search.explainer,
+        selection_explainer=_coarse(search.explainer, 16),
         second_derivatives="softplus_second_derivative",
         softplus_beta=4.0,
-        **coarse,
+        precision=_COARSE_PRECISION,
     )
     soft = dataclasses.replace(gradient, softness=0.5)
     sharp_twin = dataclasses.replace(
@@ -108,36 +144,7 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
         correlation, second_derivatives="softplus_second_derivative"
     )
     low_frequency = dataclasses.replace(correlation, gradient_smoothing=0.05, steps=10)
-    random = [
-        RandomSearch(
-            search.threat,
-            search.metric_k or search.k,
-            family=family,
-            count=8,
-            select=gradient.select,
-            explainer=_coarse(search.explainer, 8),
-            **coarse,
-        )
-        for family in FAMILIES
-    ]
-    local = [
-        LocalSearch(
-            search.threat,
-            search.metric_k or search.k,
-            criterion=criterion,
-            count=24,
-            explainer=ranking,
-            **coarse,
-        )
-        for criterion in gradient.select
-    ]
-    return MapAttack(
-        "worst_case",
-        (gradient, soft, sharp_twin, correlation, other_derivative, low_frequency, *random),
-        worst_of_each_metric=True,
-        ranking=Ranking(ranking, coarse["precision"], (("top_k", 1), ("kendall", 1))),
-        refinements=tuple(local),
-    )
+    return gradient, soft, sharp_twin, correlation, other_derivative, low_frequency
 
 
 def for_map(

@@ -60,7 +60,12 @@ def with_remarks(report: Report) -> Report:
 
 def _of_gradients(report: Report) -> Iterator[Remark]:
     counts = report.counts
-    if report.searches and not any(search["kind"] == "Ifia" for search in report.searches):
+    along_gradients = [
+        search
+        for search in report.searches
+        if search["kind"] == "Ifia" and search["score"] != "random"
+    ]
+    if report.searches and not along_gradients:
         yield Remark(
             "gradient_free",
             "only searches without gradients ran: random and local changes of the image",

@@ -150,7 +150,7 @@ def attack_speed(rows: Rows) -> str:
 
 
 def accuracy_attacks(rows: Rows) -> str:
-    """Accuracy under each attack on predictions, in percent, and the time of each, a line a model.
+    """Accuracy under each attack on predictions, in percent, a line for each model.
 
     Args:
       rows: of the CSV file that `benchmarks.accuracy_attacks` writes, one a model and attack.
@@ -159,10 +159,9 @@ def accuracy_attacks(rows: Rows) -> str:
     lines = []
     for model in dict.fromkeys(row["model"] for row in rows):
         by_attack = {row["attack"]: row for row in rows if row["model"] == model}
-        seconds = "; ".join(f"{float(by_attack[a]['seconds']):.0f}" for a in attacks)
         accuracies = (by_attack[attack]["AA"] for attack in attacks)
-        lines.append((f"`{model}`", by_attack[attacks[0]]["images"], *accuracies, seconds))
-    return table(("model", "images", *attacks, "seconds of each"), lines)
+        lines.append((f"`{model}`", by_attack[attacks[0]]["images"], *accuracies))
+    return table(("model", "images", *attacks), lines)
 
 
 def ablation(rows: Rows) -> str:
