@@ -100,7 +100,11 @@ def _read(path: pathlib.Path, name: str, form: Form) -> Decoded | str:
         return f"{name} must be a file that can be read. Received: {error.strerror or error}"
     except ValueError as error:
         return str(error)
-    return decoded._replace(pixels=form.scale(decoded.pixels))
+    scaled = form.scale(decoded.pixels)
+    if scaled.shape == decoded.pixels.shape:
+        return decoded
+    size = f"scaled to {scaled.shape[0]}x{scaled.shape[1]} ({form.resize})"
+    return Decoded(scaled, (*decoded.conversions, size))
 
 
 def _several_sizes(

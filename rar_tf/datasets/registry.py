@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -100,6 +100,21 @@ def load(
     return data
 
 
+def check_custom_settings(name: str, settings: Mapping[str, Any]) -> None:
+    """Raise ValueError if a setting of custom data is given for another data set.
+
+    Args:
+      name: name of the data set.
+      settings: settings by name; None where not given.
+    """
+    for setting, value in settings.items():
+        if value is not None and name in names():
+            raise ValueError(
+                f"{setting} applies to custom data ({', '.join(CUSTOM)}), not to {name}. "
+                f"Received: {setting}={value}"
+            )
+
+
 def image_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
     """Height and width of an image size.
 
@@ -139,12 +154,7 @@ def _load(
                 location, data_dir=data_dir, manual_dir=manual_dir, **settings
             )
         return _FILES[kind](location, **settings)
-    for setting, value in given.items():
-        if value is not None and name in names():
-            raise ValueError(
-                f"{setting} applies to custom data ({', '.join(CUSTOM)}), not to {name}. "
-                f"Received: {setting}={value}"
-            )
+    check_custom_settings(name, given)
     if name in _SCALED:
         return _SCALED[name](**folders, image_size=image_size, seed=seed)
     if name not in _FIXED_SIZE:

@@ -99,7 +99,7 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
     if (
         not isinstance(value, kinds)
         or (isinstance(value, bool) and bool not in kinds)
-        or not all(isinstance(part, (int, float)) for part in parts)
+        or not all(isinstance(part, (int, float, str)) for part in parts)
     ):
         name = name_of(field)
         wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
