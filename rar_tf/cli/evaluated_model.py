@@ -158,7 +158,7 @@ def load_data(model: Model) -> datasets.ImageData:
         **_form(model, name, image_size),
     )
     if model.data is not None:
-        return datasets.match_classes(data, model.data.class_names)
+        return datasets.match_classes(data, model.data)
     if is_custom:
         logging.info("%s does not name its classes: those of %s are taken", model.file, data.name)
     return data

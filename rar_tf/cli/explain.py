@@ -56,7 +56,7 @@ def run() -> str:
 
 def _name(label: int, model: evaluated_model.Model, data: datasets.ImageData | None) -> str:
     """Name of a class: the model's where it is known, else the data set's, else its number."""
-    if model.data is not None:
+    if model.data is not None and model.data.is_named:
         return model.data.class_names[label]
     return data.class_names[label] if data else f"class {label}"
 
@@ -65,7 +65,8 @@ def _data_of_file(model: evaluated_model.Model) -> datasets.ImageData | None:
     """The data set of the flags, else that of the training if it is needed and can be read."""
     if FLAGS.dataset:
         return evaluated_model.load_data(model)
-    if model.data is not None or not model.preset.get("dataset"):
+    has_names = model.data is not None and model.data.is_named
+    if has_names or not model.preset.get("dataset"):
         return None
     try:
         return evaluated_model.load_data(model)

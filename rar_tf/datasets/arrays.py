@@ -1,5 +1,6 @@
 """Custom arrays: an .npz file of images and labels, checked and brought into one form."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -57,7 +58,11 @@ def load_npz(
         name: to_split(arrays[f"{p}images"], numbers[name], form, f"{path} {name}")
         for name, p in prefixes.items()
     }
-    return assemble(f"npz:{path}", f"arrays in {file}", splits, class_names, seed)
+    data = assemble(f"npz:{path}", f"arrays in {file}", splits, class_names, seed)
+    are_texts = labels[next(iter(labels))].dtype.kind in "US"
+    return dataclasses.replace(
+        data, is_named=stored is not None or classes is not None or are_texts
+    )
 
 
 def to_split(images: np.ndarray, labels: np.ndarray, form: Form, origin: str) -> Split:

@@ -42,11 +42,18 @@ class DataRecord:
     """Class names, and digests of the images with their labels by split.
 
     Neither names nor places of files are part of it: a copy of the data has the same record.
+
+    Attributes:
+      class_names: names of the classes in their order.
+      image_shape: (H, W, C).
+      splits: records of the splits by name.
+      is_named: whether the source named the classes, as `ImageData.is_named`.
     """
 
     class_names: tuple[str, ...]
     image_shape: tuple[int, ...]
     splits: Mapping[str, SplitRecord]
+    is_named: bool = True
 
     @classmethod
     def of(cls, data: ImageData) -> "DataRecord":
@@ -62,7 +69,7 @@ class DataRecord:
                 if plain is None
                 else SplitRecord(len(plain), plain.digests, plain.labels, plain.files)
             )
-        return cls(tuple(data.class_names), tuple(data.image_shape), splits)
+        return cls(tuple(data.class_names), tuple(data.image_shape), splits, data.is_named)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -80,6 +87,7 @@ class DataRecord:
         """Plain data: class names, image shape, numbers of images and the digest."""
         return {
             "class_names": list(self.class_names),
+            "is_named": self.is_named,
             "image_shape": list(self.image_shape),
             "images": {name: split.count for name, split in self.splits.items()},
             "digest": self.digest,
@@ -109,7 +117,8 @@ class DataRecord:
                 for name, count in described["images"].items()
             }
             names, shape = tuple(map(str, described["class_names"])), described["image_shape"]
-            record = cls(names, tuple(map(int, shape)), splits)
+            is_named = bool(described.get("is_named", True))
+            record = cls(names, tuple(map(int, shape)), splits, is_named)
             fits = not arrays or record.digest == described["digest"]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a record of data: {type(error).__name__}: {error}") from error
@@ -135,7 +144,8 @@ def changes(before: DataRecord, after: DataRecord) -> list[str]:
             phrases.append(f"{name}: {text}")
     for split in ("validation", "test"):
         if leaked := trained_images(before, after, split):
-            phrases.append(f"{len(leaked):,} images of {split} were training images")
+            before_this = "training images" if len(leaked) > 1 else "a training image"
+            phrases.append(f"{_images(len(leaked))} of {split}, {before_this} before")
     return phrases
 
 
@@ -200,4 +210,8 @@ def _count(indices: list[int], split: SplitRecord) -> str:
     """Number of images, with the names of the first."""
     names = ", ".join(split.file(i) for i in indices[:_MOST_NAMES]) if split.files else ""
     more = ", ..." if len(indices) > _MOST_NAMES else ""
-    return f"{len(indices):,} images{f' ({names}{more})' if names else ''}"
+    return f"{_images(len(indices))}{f' ({names}{more})' if names else ''}"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"

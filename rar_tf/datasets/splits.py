@@ -91,6 +91,7 @@ class ImageData:
       test: examples for testing.
       missing: files to add to the source for the splits that are None.
       remarks: what was left out or converted of the source, a phrase each.
+      is_named: whether the source names the classes; False where their names are their numbers.
     """
 
     name: str
@@ -103,6 +104,7 @@ class ImageData:
     test: Examples | None
     missing: str = ""
     remarks: tuple[str, ...] = ()
+    is_named: bool = True
 
     def require(self, split: str) -> Examples:
         """Split named "train", "validation" or "test".
