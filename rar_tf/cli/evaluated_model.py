@@ -11,6 +11,8 @@ from absl import flags, logging
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.datasets.pixels import RESIZES
+from rar_tf.datasets.record import trained_images
 from rar_tf.naming import find
 from rar_tf.runs import record_of_model
 from rar_tf.serving import zoo
@@ -33,7 +35,7 @@ flags.DEFINE_list(
     "that of the training run."
 )  # fmt: skip
 flags.DEFINE_enum(
-    "resize", None, datasets.RESIZES, "Way of scaling images. Default: that of the training run."
+    "resize", None, RESIZES, "Way of scaling images. Default: that of the training run."
 )
 flags.DEFINE_integer(
     "channels",
@@ -190,7 +192,7 @@ def _check_not_trained(model: Model, data: datasets.ImageData) -> None:
     if model.data is None or FLAGS.split == "train":
         return
     record = datasets.DataRecord.of(data)
-    if numbers := datasets.trained_images(model.data, record, FLAGS.split):
+    if numbers := trained_images(model.data, record, FLAGS.split):
         split = record.splits[FLAGS.split]
         raise ValueError(
             f"{FLAGS.split} images of {data.name} must not be training images of the model. "

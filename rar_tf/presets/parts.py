@@ -10,7 +10,11 @@ from typing import Any
 
 from rar_tf.attack import DECAYS, Attack, LpBall, Threat, TransportPenalty
 from rar_tf.checks import levels_hint
-from rar_tf.datasets import RESIZES, Form, check_custom_settings, given_classes, image_sides
+from rar_tf.datasets import image_sides
+from rar_tf.datasets.class_order import given_classes
+from rar_tf.datasets.pixels import RESIZES
+from rar_tf.datasets.read_files import Form
+from rar_tf.datasets.registry import check_custom_settings
 from rar_tf.models import INITIALIZERS
 from rar_tf.naming import check_name
 from rar_tf.objective import Objective, construct, settings

@@ -12,7 +12,8 @@ from typing import Any
 from absl import logging
 
 from rar_tf import folder_lock
-from rar_tf.datasets import DataRecord, changes
+from rar_tf.datasets import DataRecord
+from rar_tf.datasets.record import changes
 from rar_tf.files import write_atomically
 from rar_tf.presets import Preset, differences
 from rar_tf.runs.data_files import read_record, write_record

@@ -10,10 +10,9 @@ from rar_tf.datasets import (
     DataRecord,
     ImageData,
     Split,
-    changes,
     match_classes,
-    trained_images,
 )
+from rar_tf.datasets.record import changes, trained_images
 
 
 def split(labels, *seeds):
