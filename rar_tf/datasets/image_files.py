@@ -1,8 +1,10 @@
 """Image files: formats, decoding by Pillow, orientation."""
 
+import contextlib
 import io
 import struct
 import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -84,18 +86,15 @@ def decode_file(content: bytes, origin: str, channels: int = 3) -> Decoded:
         `MAX_PIXELS`, or of 32-bit or floating pixels.
     """
     try:
-        with warnings.catch_warnings():
-            # Its limit is MAX_PIXELS here; damaged EXIF does no harm to the pixels.
-            warnings.simplefilter("ignore")
-            with PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise PIL.Image.DecompressionBombError(f"{image.width}x{image.height}")
-                image.load()
-                converted = _eight_bits(image, origin, _MODES[channels])
-                if (transposition := _UPRIGHT.get(_orientation(image))) is not None:
-                    converted = converted.transpose(transposition)
-                pixels = np.array(converted, np.uint8)
-                conversions = tuple(_conversions(image))
+        with PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise PIL.Image.DecompressionBombError(f"{image.width}x{image.height}")
+            image.load()
+            converted = _eight_bits(image, origin, _MODES[channels])
+            if (transposition := _UPRIGHT.get(_orientation(image))) is not None:
+                converted = converted.transpose(transposition)
+            pixels = np.array(converted, np.uint8)
+            conversions = tuple(_conversions(image))
     except PIL.Image.DecompressionBombError as error:
         raise _refused(content, origin, f"more than {MAX_PIXELS} pixels ({error})") from error
     except PIL.UnidentifiedImageError as error:
@@ -105,6 +104,17 @@ def decode_file(content: bytes, origin: str, channels: int = 3) -> Decoded:
     except _DAMAGE as error:
         raise _refused(content, origin, f"truncated or corrupted ({error})") from error
     return Decoded(pixels.reshape(*pixels.shape[:2], channels), conversions)
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Context without Pillow's warnings: of its limit of pixels, and of damaged EXIF.
+
+    It changes the filters of the process: threads that decode run inside it, not with their own.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 class UnsupportedPixels(ValueError):

@@ -72,7 +72,7 @@ def list_folder(root: pathlib.Path) -> Listing:
     images = {folder: _images(folder, left_out) for folder in folders}
     splits = _split_folders(root, images)
     if not splits:
-        return Listing({"train": {plain_name(f.name): images[f] for f in folders}}, left_out)
+        return Listing({"train": _by_class({f: images[f] for f in folders})}, left_out)
     for folder in folders:
         if folder not in splits.values() and images[folder]:
             left_out[f"images in {folder.name}"] += len(images[folder])
@@ -81,13 +81,30 @@ def list_folder(root: pathlib.Path) -> Listing:
         # Counted by the walk over the whole split already.
         classes = _children(folder, collections.Counter())
         left_out[_OUTSIDE] += sum(path.parent == folder for path in images[folder])
-        of_class: dict[str, list[pathlib.Path]] = {plain_name(c.name): [] for c in classes}
+        of_folder: dict[pathlib.Path, list[pathlib.Path]] = {c: [] for c in classes}
         for path in images[folder]:
             if path.parent != folder:
-                of_class[plain_name(path.relative_to(folder).parts[0])].append(path)
+                of_folder[folder / path.relative_to(folder).parts[0]].append(path)
+        of_class = _by_class(of_folder)
         if any(of_class.values()) or split == "train":
             listed[split] = of_class
     return Listing(listed, +left_out)
+
+
+def _by_class(
+    images: dict[pathlib.Path, list[pathlib.Path]],
+) -> dict[str, list[pathlib.Path]]:
+    """Images by name of the class, of images by folder."""
+    folders: dict[str, pathlib.Path] = {}
+    for folder in images:
+        name = plain_name(folder.name)
+        if name in folders:
+            raise ValueError(
+                f"{folder.parent} must have one folder for class {name}. Received: "
+                f"{folders[name].name!r} and {folder.name!r}"
+            )
+        folders[name] = folder
+    return {name: images[folder] for name, folder in folders.items()}
 
 
 def _children(folder: pathlib.Path, left_out: collections.Counter[str]) -> list[pathlib.Path]:

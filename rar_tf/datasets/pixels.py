@@ -7,7 +7,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from rar_tf.datasets.image_files import decode_file
+from rar_tf.datasets.image_files import decode_file, without_warnings
 from rar_tf.naming import check_name
 
 RESIZES = ("stretch", "crop", "pad")
@@ -117,9 +117,9 @@ def read_image(
     if channels not in (1, 3):
         raise ValueError(f"image_shape must have 1 or 3 channels. Received: {image_shape}")
     check_resize(method)
-    return resize(
-        decode_file(file.read_bytes(), str(path), channels).pixels, (height, width), method
-    )
+    with without_warnings():
+        image = decode_file(file.read_bytes(), str(path), channels).pixels
+    return resize(image, (height, width), method)
 
 
 def to_uint8(pixels: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rar_tf.datasets import pixels
-from rar_tf.datasets.image_files import Decoded, decode_file
+from rar_tf.datasets.image_files import Decoded, decode_file, without_warnings
 
 _MAX_THREADS = 16
 
@@ -65,7 +65,7 @@ def read_files(
     first, problems = "", list[str]()
     conversions: collections.Counter[str] = collections.Counter()
     workers = min(_MAX_THREADS, os.cpu_count() or 1)
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with without_warnings(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(paths), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             results = pool.map(_read, paths[chunk], names[chunk], [form] * len(paths[chunk]))

@@ -63,7 +63,10 @@ class Split:
     def take(self, indices: np.ndarray) -> "Split":
         """Examples `indices` [n], in that order, as a copy."""
         files = tuple(self.files[i] for i in indices) if self.files else ()
-        return Split(self.images[indices], self.labels[indices], files)
+        split = Split(self.images[indices], self.labels[indices], files)
+        if "digests" in vars(self):  # Known already: hashing all pixels again takes seconds.
+            vars(split)["digests"] = self.digests[indices]
+        return split
 
     def file(self, index: int) -> str:
         """Name of an image in messages: that of its file, else its number."""

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import warnings
 import zlib
 
 import numpy as np
@@ -12,7 +13,9 @@ import tensorflow as tf
 
 from rar_tf.datasets.encoded import decode_tensor, jpeg_orientation
 from rar_tf.datasets.image_files import decode_file
+from rar_tf.datasets.read_files import Form, read_files
 
+pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Image size")
 RNG = np.random.default_rng(0)
 # Smooth, with an edge: both methods of decoding a JPEG differ on it.
 LEVELS = np.clip(
@@ -109,6 +112,18 @@ def test_alpha_is_dropped_and_cmyk_and_palettes_are_converted_as_by_pillow():
     (conversion,) = decode_file(encoded(COLOR.convert("CMYK"), "TIFF"), "a.tif").conversions
     assert conversion.startswith("of CMYK")
     assert decode_file(encoded(COLOR, "PNG"), "a.png").conversions == ()
+
+
+def test_warnings_of_pillow_are_not_the_users_and_its_filters_stay(tmp_path):
+    palette = COLOR.quantize(8)
+    palette.info["transparency"] = bytes(8)
+    for i in range(40):
+        (tmp_path / f"{i}.png").write_bytes(encoded(palette, "PNG"))
+    paths = sorted(tmp_path.iterdir())
+    filters = list(warnings.filters)
+    with warnings.catch_warnings(record=True) as caught:
+        read_files(paths, [path.name for path in paths], Form())
+    assert not caught and warnings.filters == filters
 
 
 def test_gray_is_the_luma_of_rgb():

@@ -174,6 +174,9 @@ def test_names_of_both_unicode_forms_are_one_class(tmp_path):
     fill(tmp_path / "train", ["cafe\u0301", "tea"], 3)
     fill(tmp_path / "test", ["caf\u00e9", "tea"], 1)
     assert load(f"folder:{tmp_path}").class_names == ("caf\u00e9", "tea")
+    fill(tmp_path / "train", ["caf\u00e9"], 3, first=100)
+    with pytest.raises(ValueError, match=r"train must have one folder for class caf\u00e9\. "):
+        load(f"folder:{tmp_path}")
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path):
