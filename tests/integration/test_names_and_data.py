@@ -61,11 +61,11 @@ def accuracy(cli, folder, *flags):
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads((folder / output / "report.json").read_text())
     shutil.rmtree(folder / output)
-    return report["natural_accuracy"]["value"], report
+    return report["natural_accuracy"]["value"], report, done.stderr
 
 
 def test_a_class_renamed_or_added_after_the_training_is_refused(cli, folder):
-    value, report = accuracy(cli, folder, "--workdir=run")
+    value, report, _ = accuracy(cli, folder, "--workdir=run")
     assert value == 1 and report["model"]["training_data"]["class_names"] == list(NAMES)
     (folder / "pets" / "cat").rename(folder / "pets" / "zebra")
     for command in ("eval.main", "eval.explain"):
@@ -108,10 +108,8 @@ def test_images_added_between_two_starts_are_refused_and_training_images_in_test
 def test_other_data_of_the_same_classes_are_matched_by_name(cli, folder):
     photos(folder / "new" / "test", NAMES, 2, first=500)
     shutil.rmtree(folder / "new" / "test" / "dog")
-    done = cli("eval.main", "--workdir=run", *EVAL, "--dataset=folder:new", cwd=folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "matched by name with those of the model, cat, dog, owl" in done.stderr
-    value, report = accuracy(cli, folder, "--workdir=run", "--dataset=folder:new")
+    value, report, log = accuracy(cli, folder, "--workdir=run", "--dataset=folder:new")
+    assert "matched by name with those of the model, cat, dog, owl" in log
     assert value == 1 and report["dataset"]["class_names"] == list(NAMES)
     rows = "".join(f"new/test/{name}/500.png,{name},test\n" for name in ("owl", "cat"))
     (folder / "list.csv").write_text(f"path,label,split\n{rows}")
@@ -149,7 +147,7 @@ def test_the_export_names_its_classes(cli, folder):
 
 
 def test_an_export_with_a_report_of_other_classes_is_refused(cli, folder):
-    _, report = accuracy(cli, folder, "--workdir=run")
+    _, report, _ = accuracy(cli, folder, "--workdir=run")
     report["dataset"]["class_names"] = ["cat", "dog", "emu"]
     (folder / "report.json").write_text(json.dumps(report))
     done = cli(
