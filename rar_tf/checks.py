@@ -19,6 +19,31 @@ def check_count(name: str, value: Any, minimum: int = 1) -> None:
         raise ValueError(f"{name} must be >= {minimum}. Received: {name}={value}")
 
 
+def levels_hint(value: float) -> str:
+    """Likely meaning of a length > 1 of pixels in [0, 1]: one of pixels in 0 .. 255; or ""."""
+    if not 1 < value <= 255:
+        return ""
+    return f"; if it is of pixels in 0 .. 255, give {value:g}/255 = {value / 255:.3g}"
+
+
+def whole_labels(y: tf.Tensor) -> tf.Tensor:
+    """Floating labels as int32.
+
+    Raises:
+      ValueError: a fraction or NaN, in eager mode.
+      tf.errors.InvalidArgumentError: the same, in a graph.
+    """
+    text = "labels must be class numbers, whole and finite. Received"
+    if tf.executing_eagerly():
+        values = np.asarray(y).ravel()
+        fractions = values[~np.isfinite(values) | (values != np.round(values))]
+        if fractions.size:
+            raise ValueError(f"{text}: {fractions[0]:g}")
+    is_whole = tf.reduce_all(tf.math.is_finite(y) & (tf.round(y) == y))
+    with tf.control_dependencies([tf.debugging.assert_equal(is_whole, True, f"{text} others.")]):
+        return tf.cast(y, tf.int32)
+
+
 def float_images(x: Any, rank: int | None = None) -> tf.Tensor:
     """Images as a floating tensor [B, ...], pixels in [0, 1].
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from rar_tf.attribution import normal_rows, uniform_rows
+from rar_tf.checks import levels_hint
 
 
 class Threat(Protocol):
@@ -33,7 +34,8 @@ class LpBall:
 
     Attributes:
       norm: "inf" or 2.
-      epsilon: radius, in pixel units ([0, 1]: write 8 / 255).
+      epsilon: radius, in pixel units ([0, 1]: write 8 / 255); for "inf" at most the range of the
+        bounds, for 2 at most the largest distance of two images (`check_images`).
       bounds: (lowest, highest) pixel value, or None for no bounds.
     """
 
@@ -47,6 +49,23 @@ class LpBall:
         if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
             raise ValueError(f"epsilon must be finite and >= 0. Received: epsilon={self.epsilon}")
         check_bounds(self.bounds)
+        if self.norm == "inf" and self.bounds is not None:
+            self._check_radius(self.bounds[1] - self.bounds[0], "the range of a pixel")
+
+    def check_images(self, image_shape: tuple[int, ...]) -> None:
+        """Raises ValueError if every image of this shape lies in the ball around any other."""
+        if self.norm == 2 and self.bounds is not None:
+            largest = (self.bounds[1] - self.bounds[0]) * math.sqrt(math.prod(image_shape))
+            sides = "x".join(map(str, image_shape))
+            self._check_radius(largest, f"the largest l2 distance of two images {sides}")
+
+    def _check_radius(self, largest: float, meaning: str) -> None:
+        if self.epsilon > largest:
+            hint = levels_hint(self.epsilon) if self.bounds == (0.0, 1.0) else ""
+            raise ValueError(
+                f"epsilon must be <= {largest:.4g}, {meaning}. Received: epsilon={self.epsilon:g}"
+                f"{hint}"
+            )
 
     def start(self, x: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor | int = 0) -> tf.Tensor:
         """A random point, uniform in the ball, not yet clipped to pixels, as in the original."""
@@ -68,6 +87,8 @@ class LpBall:
 
     def project(self, x_adv: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Clip to the ball, then to the bounds: inside both, since x is inside the bounds."""
+        if x.shape.rank is not None and None not in x.shape[1:].as_list():
+            self.check_images(tuple(x.shape[1:]))
         difference = x_adv - x
         if self.norm == "inf":
             difference = tf.clip_by_value(difference, -self.epsilon, self.epsilon)

@@ -64,7 +64,7 @@ def run() -> str:
         nodes_per_pass=FLAGS.nodes_per_pass,
         seed=FLAGS.seed,
         num_pictures=FLAGS.num_pictures,
-        model_info={"file": model.file, "preset": model.preset or None},
+        model_info=model.info,
     )
     print_unless_quiet(reporting.summary(report))
     path = output / "report.json"

@@ -6,12 +6,15 @@ import shlex
 from typing import Any, NamedTuple
 
 import keras
-from absl import flags
+from absl import flags, logging
 
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.datasets.pixels import RESIZES
+from rar_tf.datasets.record import trained_images
 from rar_tf.naming import find
+from rar_tf.runs import record_of_model
 from rar_tf.serving import zoo
 
 flag_topic("The model and its images")
@@ -31,6 +34,20 @@ flags.DEFINE_list(
     "image_size", None, "Size to scale images to: HEIGHT,WIDTH or the side of a square. Default: "
     "that of the training run."
 )  # fmt: skip
+flags.DEFINE_enum(
+    "resize", None, RESIZES, "Way of scaling images. Default: that of the training run."
+)
+flags.DEFINE_integer(
+    "channels",
+    None,
+    "Channels of custom images: 1 for gray, 3 for RGB. Default: those of the training run.",
+)
+flags.DEFINE_list(
+    "classes",
+    None,
+    "Class names of custom data in the order that numbers them, or a .txt file of them. Default: "
+    "those of the training run.",
+)
 flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split of the data set.")
 
 flag_topic("The measurement")
@@ -81,6 +98,7 @@ class Model(NamedTuple):
       folder: default folder of its evaluations.
       preset: flat preset of the training run; {} where none is known.
       classifier: images -> logits or probabilities.
+      data: record of the training data; None where none is known.
     """
 
     flag: str
@@ -88,6 +106,13 @@ class Model(NamedTuple):
     folder: pathlib.Path
     preset: dict[str, Any]
     classifier: keras.Model
+    data: datasets.DataRecord | None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts on the model for a report."""
+        data = self.data and self.data.describe()
+        return {"file": self.file, "preset": self.preset or None, "training_data": data}
 
 
 class Evaluation(NamedTuple):
@@ -106,29 +131,75 @@ def load() -> Evaluation:
       FileNotFoundError: no model or no data.
     """
     model = load_model()
-    data = load_data(model.preset)
+    data = load_data(model)
+    _check_not_trained(model, data)
     return Evaluation(model, data, protocol(data.name, data.image_shape))
 
 
-def load_data(preset: dict[str, Any]) -> datasets.ImageData:
-    """Read the images that the flags name, else those that the preset was trained on.
+def load_data(model: Model) -> datasets.ImageData:
+    """Read the images that the flags name, else those that the model was trained on.
+
+    Their classes are those of the model, matched by name, where these are known.
 
     Raises:
-      ValueError: neither names any.
+      ValueError: neither names any, or there is a class that the model has not.
     """
+    preset = model.preset
     name = FLAGS.dataset or preset.get("dataset")
     if name is None:
         raise ValueError(
             "--dataset must be given with a model without preset.json. Received: --dataset=None"
         )
     image_size = FLAGS.image_size and parse_numbers(int, "image_size", FLAGS.image_size)
-    return datasets.load(
+    is_custom = name not in datasets.names()
+    data = datasets.load(
         name,
         data_dir=FLAGS.data_dir,
         manual_dir=FLAGS.manual_dir,
-        image_size=image_size or preset.get("image_size"),
         seed=preset.get("seed", 0),
+        **_form(model, name, image_size),
     )
+    if model.data is not None:
+        return datasets.match_classes(data, model.data)
+    if is_custom:
+        logging.info("%s does not name its classes: those of %s are taken", model.file, data.name)
+    return data
+
+
+def _form(model: Model, name: str, image_size: tuple[int, ...] | None) -> dict[str, Any]:
+    """Arguments of `datasets.load` on the images: flags, else those of training, else the model's.
+
+    Only files of images are scaled to the model's size without being asked.
+    """
+    preset = model.preset
+    form: dict[str, Any] = {"image_size": image_size or preset.get("image_size")}
+    shape = getattr(model.classifier, "input_shape", None)
+    if name.startswith(("folder:", "csv:")) and isinstance(shape, tuple) and len(shape) == 4:
+        height, width, channels = shape[1:]
+        if None not in (height, width):
+            form["image_size"] = form["image_size"] or (height, width)
+        form["channels"] = channels if channels in (1, 3) else None
+    for key in ("resize", "channels", "classes"):
+        trained = preset.get(key) if name not in datasets.names() else None
+        if key == "classes" and name != preset.get("dataset"):
+            trained = None  # Another data set's are matched by name.
+        form[key] = FLAGS[key].value or trained or form.get(key)
+    return form
+
+
+def _check_not_trained(model: Model, data: datasets.ImageData) -> None:
+    """Raises ValueError if images of the split were training images when the model was trained."""
+    if model.data is None or FLAGS.split == "train":
+        return
+    record = datasets.DataRecord.of(data)
+    if numbers := trained_images(model.data, record, FLAGS.split):
+        split = record.splits[FLAGS.split]
+        raise ValueError(
+            f"{FLAGS.split} images of {data.name} must not be training images of the model. "
+            f"Received: {len(numbers):,} of {split.count:,} that are, such as "
+            f"{split.file(numbers[0])}; the data have changed since the training: restore them, or "
+            "take these images out of the split"
+        )
 
 
 def protocol(dataset: str, image_shape: tuple[int, int, int]) -> evaluation.Protocol:
@@ -165,11 +236,16 @@ def load_model() -> Model:
         )
     if FLAGS.zoo is not None:
         folder = pathlib.Path("runs/zoo") / FLAGS.zoo
-        preset = zoo.card(FLAGS.zoo)["preset"] or {}
-        name = f"{FLAGS.zoo} of the zoo"
-        return Model(f"--zoo={FLAGS.zoo}", name, folder, preset, zoo.load(FLAGS.zoo))
+        card = zoo.card(FLAGS.zoo)
+        class_names, name = card.get("class_names"), f"{FLAGS.zoo} of the zoo"
+        data = None
+        if class_names:
+            data = datasets.DataRecord(tuple(class_names), tuple(card["image_shape"]), {})
+        preset = card["preset"] or {}
+        return Model(f"--zoo={FLAGS.zoo}", name, folder, preset, zoo.load(FLAGS.zoo), data)
     path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
     file = path.parent / "preset.json"
     preset = json.loads(file.read_text()) if file.exists() else {}
     flag = f"--model={shlex.quote(str(path))}"
-    return Model(flag, str(path), path.parent, preset, models.load_classifier(path))
+    classifier = models.load_classifier(path)
+    return Model(flag, str(path), path.parent, preset, classifier, record_of_model(path))

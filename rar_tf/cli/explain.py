@@ -9,9 +9,7 @@ prediction, the map after it, and which of the k most important pixels are kept 
 
 import math
 import pathlib
-from typing import Any
 
-import keras
 import numpy as np
 from absl import flags, logging
 
@@ -20,9 +18,7 @@ from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, flag_topic, start
 
 flag_topic("The image, and the figure")
-flags.DEFINE_string(
-    "image", "0", "Image to explain: its number in the split, or a PNG or JPEG file."
-)
+flags.DEFINE_string("image", "0", "Image to explain: its number in the split, or an image file.")
 flags.DEFINE_string(
     "output", "explanation.png", "Figure to write; the file's ending names the format."
 )
@@ -34,11 +30,11 @@ def run() -> str:
     from_data = FLAGS.image.isdigit()
     data: datasets.ImageData | None
     if from_data:
-        data = evaluated_model.load_data(model.preset)
+        data = evaluated_model.load_data(model)
         image, note = _from_data(data)
     else:
-        data = _data_of_file(model.preset)
-        image, note = _from_file(model.classifier, data)
+        data = _data_of_file(model)
+        image, note = _from_file(model, data)
     explanation = evaluation.explain(
         model.classifier,
         image,
@@ -51,23 +47,31 @@ def run() -> str:
         seed=FLAGS.seed,
         nodes_per_pass=FLAGS.nodes_per_pass,
     )
-    name = data.class_names[explanation.row.label] if data else f"class {explanation.row.label}"
+    name = _name(explanation.row.label, model, data)
     output = pathlib.Path(FLAGS.output)
     output.parent.mkdir(parents=True, exist_ok=True)
     reporting.explanation_figure(explanation, name).savefig(output, dpi=150)
     return f"{_line(explanation, name)}{note}; picture: {output}; next: {_next(model)}"
 
 
-def _data_of_file(preset: dict[str, Any]) -> datasets.ImageData | None:
-    """The data set of the flags, else that of the training if it can be read."""
+def _name(label: int, model: evaluated_model.Model, data: datasets.ImageData | None) -> str:
+    """Name of a class: the model's where it is known, else the data set's, else its number."""
+    if model.data is not None and model.data.is_named:
+        return model.data.class_names[label]
+    return data.class_names[label] if data else f"class {label}"
+
+
+def _data_of_file(model: evaluated_model.Model) -> datasets.ImageData | None:
+    """The data set of the flags, else that of the training if it is needed and can be read."""
     if FLAGS.dataset:
-        return evaluated_model.load_data(preset)
-    if not preset.get("dataset"):
+        return evaluated_model.load_data(model)
+    has_names = model.data is not None and model.data.is_named
+    if has_names or not model.preset.get("dataset"):
         return None
     try:
-        return evaluated_model.load_data(preset)
+        return evaluated_model.load_data(model)
     except (ValueError, OSError) as error:
-        logging.warning("classes stay numbers, without %s: %s", preset["dataset"], error)
+        logging.warning("classes stay numbers, without %s: %s", model.preset["dataset"], error)
         return None
 
 
@@ -84,17 +88,22 @@ def _from_data(data: datasets.ImageData) -> tuple[np.ndarray, str]:
     return images[0], f" (labelled {data.class_names[labels[0]]})"
 
 
-def _from_file(classifier: keras.Model, data: datasets.ImageData | None) -> tuple[np.ndarray, str]:
+def _from_file(
+    model: evaluated_model.Model, data: datasets.ImageData | None
+) -> tuple[np.ndarray, str]:
     """Image of the file in the size that the model takes, and no note."""
-    shape = getattr(classifier, "input_shape", None)
+    shape = getattr(model.classifier, "input_shape", None)
     if data is not None:
         shape = (None, *data.image_shape)
+    elif model.data is not None:
+        shape = (None, *model.data.image_shape)
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
         raise ValueError(
             "--dataset must be given for a model that does not say the size of its images. "
             f"Received: a model of input shape {shape}"
         )
-    return datasets.read_image(FLAGS.image, shape[1:]), ""
+    resize = FLAGS.resize or model.preset.get("resize") or "stretch"
+    return datasets.read_image(FLAGS.image, shape[1:], resize), ""
 
 
 def _line(explanation: evaluation.Explanation, name: str) -> str:

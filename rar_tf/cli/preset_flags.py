@@ -122,6 +122,8 @@ def _value(name: str, field: dataclasses.Field) -> Any:
     if value is None:
         return None
     kinds = kinds_of(field)
+    if tuple in kinds and "str" in str(field.type):
+        return tuple(value)
     if tuple in kinds:
         return parse_numbers(float if "float" in str(field.type) else int, name, value)
     if int in kinds and str in kinds and value.isdigit():

@@ -112,6 +112,7 @@ class Runner:
             data_dir=FLAGS.data_dir,
             manual_dir=FLAGS.manual_dir,
             image_size=first.data.image_size,
+            **first.data.for_custom_data,
             seed=FLAGS.seed,
         )
 

@@ -101,6 +101,7 @@ def _load(preset: Preset) -> datasets.ImageData:
         data_dir=FLAGS.data_dir,
         manual_dir=FLAGS.manual_dir,
         image_size=preset.data.image_size,
+        **preset.data.for_custom_data,
         seed=preset.seed,
     )
 

@@ -1,7 +1,5 @@
 """Images of a split that are training images too."""
 
-import hashlib
-
 import numpy as np
 
 from rar_tf.datasets.augment import BalancedSplit
@@ -25,17 +23,22 @@ def duplicates(data: ImageData, split: str = "test") -> np.ndarray | None:
     """
     examples = data.require(split)
     training = [data.train, data.validation] if split == "test" else [data.train]
-    training_digests = [_digests(part) for part in training if part is not None]
-    digests = _digests(examples)
+    training_digests = [image_digests(part) for part in training if part is not None]
+    digests = image_digests(examples)
     if digests is None or any(part is None for part in training_digests):
         return None
-    training_set = {digest for part in training_digests for digest in part or ()}
-    return np.flatnonzero([digest in training_set for digest in digests])
+    known = [part for part in training_digests if part is not None]
+    return np.flatnonzero(np.isin(digests, np.concatenate([*known, digests[:0]])))
 
 
-def _digests(examples: Examples) -> list[bytes] | None:
+def image_digests(examples: Examples) -> np.ndarray | None:
+    """`Split.digests` [N] of images, without warped copies; None where decoded when read."""
+    plain = plain_split(examples)
+    return None if plain is None else plain.digests
+
+
+def plain_split(examples: Examples | None) -> Split | None:
+    """Examples as a split in memory, without warped copies; None where decoded when read."""
     if isinstance(examples, BalancedSplit):
-        examples = examples.originals()
-    if not isinstance(examples, Split):
-        return None
-    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in examples.images]
+        return examples.originals()
+    return examples if isinstance(examples, Split) else None

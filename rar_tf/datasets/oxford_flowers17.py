@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from rar_tf.datasets import archives, pixels, tfds_source
 from rar_tf.datasets.augment import BalancedSplit
+from rar_tf.datasets.image_files import decode_file
 from rar_tf.datasets.partition import hold_out
 from rar_tf.datasets.splits import ImageData, Split
 
@@ -36,7 +37,7 @@ class OxfordFlowers17Config(tfds.core.BuilderConfig):
 class OxfordFlowers17(archives.ArchiveBuilder):
     """TFDS builder of Flowers 17: one split, "full", in the order of the archive."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     URLS = {_ARCHIVE: f"https://www.robots.ox.ac.uk/~vgg/data/flowers/17/{_ARCHIVE}"}
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -67,7 +68,7 @@ class OxfordFlowers17(archives.ArchiveBuilder):
                 number = numbers.pop(member.name, None) if file else None
                 if file is None or number is None:
                     continue
-                image = pixels.decode(file.read(), member.name)
+                image = decode_file(file.read(), member.name).pixels
                 yield (
                     number,
                     {

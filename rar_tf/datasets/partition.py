@@ -50,4 +50,4 @@ def shuffle_if_sorted(examples: Examples | None, seed: int) -> Examples | None:
     if len(labels) == len(np.unique(labels)) or np.any(np.diff(labels) < 0):
         return examples
     order = np.random.default_rng(seed).permutation(len(labels))
-    return Split(examples.images[order], labels[order])
+    return examples.take(order)

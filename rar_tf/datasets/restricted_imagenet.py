@@ -185,7 +185,7 @@ def _image_data(builder: RestrictedImagenet, size: int, seed: int) -> ImageData:
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int32)])
 def _decode(contents: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     def decode(content: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_jpeg(content, channels=3)
+        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
         shape = tf.shape(image)[:2]
         shorter = tf.cast(tf.reduce_min(shape), tf.float32)
         scale = tf.round(tf.cast(size, tf.float32) * _MARGIN) / shorter

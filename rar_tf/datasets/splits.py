@@ -1,6 +1,8 @@
 """Data set values: images, labels and their source."""
 
 import dataclasses
+import functools
+import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +25,7 @@ class Split:
     Args:
       images: [N, H, W, C] uint8.
       labels: [N] int32.
+      files: names of the N image files, for messages; () where there are none.
 
     Raises:
       ValueError: another shape or dtype, or different lengths.
@@ -30,6 +33,7 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
@@ -42,6 +46,8 @@ class Split:
                 f"labels must be int32 [{len(self.images)}]. "
                 f"Received: {self.labels.dtype} {list(self.labels.shape)}"
             )
+        if self.files and len(self.files) != len(self.labels):
+            raise ValueError(f"files must be {len(self.labels)} names. Received: {len(self.files)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,7 +58,25 @@ class Split:
 
     def part(self, start: int | None, stop: int | None) -> "Split":
         """Examples `start:stop`, as a view."""
-        return Split(self.images[start:stop], self.labels[start:stop])
+        return Split(self.images[start:stop], self.labels[start:stop], self.files[start:stop])
+
+    def take(self, indices: np.ndarray) -> "Split":
+        """Examples `indices` [n], in that order, as a copy."""
+        files = tuple(self.files[i] for i in indices) if self.files else ()
+        split = Split(self.images[indices], self.labels[indices], files)
+        if "digests" in vars(self):  # Known already: hashing all pixels again takes seconds.
+            vars(split)["digests"] = self.digests[indices]
+        return split
+
+    def file(self, index: int) -> str:
+        """Name of an image in messages: that of its file, else its number."""
+        return self.files[index] if self.files else f"image {index}"
+
+    @functools.cached_property
+    def digests(self) -> np.ndarray:
+        """Digests [N] uint64 of the images' pixels: equal for equal images."""
+        parts = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in self.images)
+        return np.frombuffer(b"".join(parts), "<u8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +93,8 @@ class ImageData:
       validation: examples for validation, none of them in `train`.
       test: examples for testing.
       missing: files to add to the source for the splits that are None.
+      remarks: what was left out or converted of the source, a phrase each.
+      is_named: whether the source names the classes; False where their names are their numbers.
     """
 
     name: str
@@ -80,6 +106,8 @@ class ImageData:
     validation: Examples | None
     test: Examples | None
     missing: str = ""
+    remarks: tuple[str, ...] = ()
+    is_named: bool = True
 
     def require(self, split: str) -> Examples:
         """Split named "train", "validation" or "test".

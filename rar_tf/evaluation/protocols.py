@@ -129,6 +129,7 @@ def protocol(
             f"{image_shape[0]}x{image_shape[1]}. Received: k={metric_k}"
         )
     threat = LpBall(norm, published["epsilon"] if epsilon is None else epsilon)
+    threat.check_images(image_shape)
     scale = threat.epsilon / published["epsilon"]
     return Protocol(
         name=name,

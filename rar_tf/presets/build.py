@@ -38,8 +38,12 @@ def ball(preset: Preset) -> LpBall:
 
 
 def check_data(preset: Preset, data: ImageData) -> None:
-    """Raises ValueError unless the data has validation images and a batch of training images."""
+    """Raises ValueError unless the data has validation images and a batch of training images.
+
+    The ball of the attack must be smaller than the set of all images.
+    """
     data.require("validation")
+    ball(preset).check_images(data.image_shape)
     count = len(data.require("train"))
     if preset.optimizer.batch_size > count:
         raise ValueError(

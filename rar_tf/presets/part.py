@@ -96,10 +96,11 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
     if float in kinds:
         kinds = (*kinds, int)
     parts = value if isinstance(value, tuple) else ()
+    part_kinds = str if "str" in str(field.type) else (int, float)
     if (
         not isinstance(value, kinds)
         or (isinstance(value, bool) and bool not in kinds)
-        or not all(isinstance(part, (int, float)) for part in parts)
+        or not all(isinstance(part, part_kinds) for part in parts)
     ):
         name = name_of(field)
         wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)

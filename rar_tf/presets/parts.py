@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rar_tf.attack import DECAYS, Attack, LpBall, Threat, TransportPenalty
+from rar_tf.checks import levels_hint
 from rar_tf.datasets import image_sides
+from rar_tf.datasets.class_order import given_classes
+from rar_tf.datasets.pixels import RESIZES
+from rar_tf.datasets.read_files import Form
+from rar_tf.datasets.registry import check_custom_settings
 from rar_tf.models import INITIALIZERS
 from rar_tf.naming import check_name
 from rar_tf.objective import Objective, construct, settings
@@ -29,8 +34,38 @@ class DataSettings(Part):
         optional=True,
     )
 
+    resize: str | None = setting(
+        "Way of scaling to image_size: stretch takes the whole image, crop the largest part of the "
+        "size's aspect ratio, pad adds black borders. None: stretch.",
+        TRAINING,
+        default=None,
+        choices=RESIZES,
+        optional=True,
+    )
+    channels: int | None = setting(
+        "Channels of custom images: 1 for gray, 3 for RGB. None: 3, or what arrays have.",
+        TRAINING,
+        default=None,
+        optional=True,
+    )
+    classes: tuple[str, ...] | None = setting(
+        "Class names of custom data in the order that numbers them, or a .txt file of them.",
+        TRAINING,
+        default=None,
+        optional=True,
+    )
+
     def check(self) -> None:
-        object.__setattr__(self, "image_size", image_sides(self.image_size))
+        sides = image_sides(self.image_size)
+        object.__setattr__(self, "image_size", sides)
+        object.__setattr__(self, "classes", given_classes(self.classes))
+        Form(sides, self.resize or "stretch", self.channels)
+        check_custom_settings(self.name, self.for_custom_data)
+
+    @property
+    def for_custom_data(self) -> dict[str, Any]:
+        """Settings of custom data, arguments of `datasets.load`."""
+        return {"resize": self.resize, "channels": self.channels, "classes": self.classes}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +197,14 @@ class BallSettings(AttackSettings):
     def threat(self) -> LpBall:
         """The allowed set."""
         return LpBall(norm=self.norm, epsilon=self.epsilon)
+
+    def check(self) -> None:
+        super().check()
+        if self.norm == "inf" and self.step_size > 1:
+            raise ValueError(
+                "attack_step_size must be <= 1, the range of a pixel. Received: "
+                f"attack_step_size={self.step_size:g}{levels_hint(self.step_size)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

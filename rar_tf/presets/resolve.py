@@ -71,6 +71,7 @@ def natural_start(preset: Preset) -> Preset:
         init_scale=model.init_scale,
         first_init_scale=model.first_init_scale,
         image_size=preset.data.image_size,
+        **preset.data.for_custom_data,
         precision=preset.optimizer.precision,
         max_steps=model.natural_steps,
     )

@@ -78,16 +78,23 @@ class Checkpoints(keras.callbacks.Callback):
     """Saves a checkpoint every `every` steps, at the last one and on a stop request; then stops."""
 
     def __init__(
-        self, folder: pathlib.Path, every: int, max_steps: int, stop: StopRequest, *, keep: int
+        self,
+        folder: pathlib.Path,
+        every: int,
+        max_steps: int,
+        stop: StopRequest,
+        *,
+        keep: int,
+        data: str,
     ) -> None:
         super().__init__()
         self._folder, self._every, self._max, self._stop = folder, every, max_steps, stop
-        self._keep = keep
+        self._keep, self._data = keep, data
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = checkpoints.step(self.model)
         stop = self._stop.poll()
         if step % self._every == 0 or step == self._max or stop:
-            checkpoints.save(self._folder, self.model, keep=self._keep)
+            checkpoints.save(self._folder, self.model, keep=self._keep, data=self._data)
         if stop:
             self.model.stop_training = True

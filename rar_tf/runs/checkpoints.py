@@ -18,8 +18,20 @@ from rar_tf.training.robust_model import RobustModel
 _NAME = re.compile(r"step-(\d{8})\.npz")
 
 
-def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.Path:
+class OtherData(ValueError):
+    """A checkpoint was made on other data."""
+
+
+def save(
+    folder: pathlib.Path, model: RobustModel, *, keep: int = 2, data: str | None = None
+) -> pathlib.Path:
     """Writes weights and optimizer state at the current step; removes all but `keep` files.
+
+    Args:
+      folder: folder of the checkpoints.
+      model: model to save.
+      keep: number of files to keep.
+      data: digest of the training data, see `DataRecord.digest`.
 
     Raises:
       OSError: the file could not be written; earlier checkpoints are kept.
@@ -30,6 +42,8 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
     arrays: dict[str, Any] = {
         key: np.asarray(variable) for key, variable in _variables(model).items()
     }
+    if data is not None:
+        arrays["data"] = np.asarray(data)
     arrays["digest"] = _digest(arrays)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -39,19 +53,27 @@ def save(folder: pathlib.Path, model: RobustModel, *, keep: int = 2) -> pathlib.
     return path
 
 
-def restore_latest(folder: pathlib.Path, model: RobustModel) -> int:
+def restore_latest(folder: pathlib.Path, model: RobustModel, *, data: str | None = None) -> int:
     """Restores the newest complete checkpoint; logs a warning for each damaged one.
+
+    Args:
+      folder: folder of the checkpoints.
+      model: model to restore.
+      data: digest of the data that training goes on with; None to take any.
 
     Returns:
       The step restored, 0 without a checkpoint.
 
     Raises:
       ValueError: checkpoints exist, but all are damaged or of another model.
+      OtherData: the newest complete one was made on other data.
     """
     problems = []
     for path in reversed(available(folder)):
         try:
-            _restore(path, model)
+            _restore(path, model, data)
+        except OtherData:
+            raise
         except ValueError as error:
             logging.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
             problems.append(f"{path}: {error}")
@@ -92,10 +114,16 @@ def _digest(arrays: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _restore(path: pathlib.Path, model: RobustModel) -> None:
+def _restore(path: pathlib.Path, model: RobustModel, data: str | None) -> None:
     arrays = read_npz(path)
     if str(arrays.pop("digest", "")) != _digest(arrays):
         raise ValueError("its content does not match its digest")
+    trained_on = str(arrays.pop("data", "")) or data  # Older files do not name their data.
+    if data is not None and trained_on != data:
+        raise OtherData(
+            f"checkpoint {path} must be of the data of this run, digest {data}; restore them, or "
+            f"choose another --workdir. Received: one of data with digest {trained_on}"
+        )
     variables = _variables(model)
     if arrays.keys() != variables.keys():
         raise ValueError(f"variables must be {len(variables)}. Received: {len(arrays)}")

@@ -13,13 +13,14 @@ from absl import logging
 
 from rar_tf.chance import is_above_chance
 from rar_tf.checks import check_count
-from rar_tf.datasets import ImageData, Split, ordered_batches
+from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches
 from rar_tf.models import load_classifier
 from rar_tf.naming import is_custom
 from rar_tf.presets import Preset, build, differences, natural_start
 from rar_tf.runs import checkpoints
 from rar_tf.runs.callbacks import Checkpoints, GuardFinite, Progress
 from rar_tf.runs.check_objective import check_objective
+from rar_tf.runs.data_files import embed_record
 from rar_tf.runs.interrupts import Interrupted, StopRequest
 from rar_tf.runs.validation_callback import Validate, read_metrics
 from rar_tf.runs.workdir import Workdir
@@ -58,7 +59,8 @@ def train(
       The classifier, images [B, H, W, C] in [0, 1] -> logits.
 
     Raises:
-      WorkdirError: the folder holds another preset, is in use or cannot be written.
+      WorkdirError: the folder holds another preset or a run on other data, is in use or cannot be
+        written.
       Interrupted: Ctrl-C or SIGTERM, after the state was saved.
       Divergence: a non-finite loss or gradient.
       WorkerLost: another worker is lost.
@@ -73,7 +75,9 @@ def train(
         distribution.strategy.scope(),
     ):
         _check_same_preset(preset, distribution)
-        return _Run(data, keep_checkpoints, distribution).train(preset, Workdir(folder))
+        record = DataRecord.of(data)
+        _check_same_data(record, distribution)
+        return _Run(data, record, keep_checkpoints, distribution).train(preset, Workdir(folder))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +85,7 @@ class _Run:
     """Arguments that a run and its natural start share."""
 
     data: ImageData
+    record: DataRecord
     keep_checkpoints: int
     distribution: Distribution
 
@@ -91,6 +96,7 @@ class _Run:
         model = None if workdir.model.exists() else self.model(preset)
         with workdir.locked(), workdir.writing():
             workdir.claim(preset)
+            workdir.claim_data(self.record)
             with workdir.logging():
                 logging.info("%s: data from %s", preset.objective.name, self.data.source)
                 if model is None:
@@ -102,7 +108,7 @@ class _Run:
                 model.optimizer.build(model.trainable_variables)
                 self.fit(model, preset, workdir, is_start)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
-                save_classifier(model.classifier, workdir.model)
+                save_classifier(model.classifier, workdir.model, self.record)
                 return model.classifier
 
     def check(self, preset: Preset) -> None:
@@ -126,7 +132,7 @@ class _Run:
 
     def fit(self, model: RobustModel, preset: Preset, workdir: Workdir, is_start: bool) -> None:
         """Train from the latest checkpoint to `preset.optimizer.max_steps`."""
-        first_step = checkpoints.restore_latest(workdir.checkpoints, model)
+        first_step = checkpoints.restore_latest(workdir.checkpoints, model, data=self.record.digest)
         if first_step:
             logging.info("%s: resuming at step %d", preset.objective.name, first_step)
         max_steps = preset.optimizer.max_steps
@@ -148,7 +154,12 @@ class _Run:
                 GuardFinite(workdir.checkpoints),
                 _validate(model, preset, workdir, self.data, first_step),
                 Checkpoints(
-                    workdir.checkpoints, every, max_steps, stop, keep=self.keep_checkpoints
+                    workdir.checkpoints,
+                    every,
+                    max_steps,
+                    stop,
+                    keep=self.keep_checkpoints,
+                    data=self.record.digest,
                 ),
                 progress,
             ]
@@ -167,11 +178,21 @@ class _Run:
                 )
 
 
-def save_classifier(classifier: keras.Model, path: pathlib.Path) -> None:
-    """Writes a `.keras` file atomically: it is complete or does not exist."""
+def save_classifier(
+    classifier: keras.Model, path: pathlib.Path, record: DataRecord | None = None
+) -> None:
+    """Writes a `.keras` file atomically: it is complete or does not exist.
+
+    Args:
+      classifier: the classifier.
+      path: the file.
+      record: record of its training data, whose names and numbers the file then holds.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.keras")
     try:
         classifier.save(temporary)
+        if record is not None:
+            embed_record(record, temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -224,4 +245,13 @@ def _check_same_preset(preset: Preset, distribution: Distribution) -> None:
         raise ValueError(
             "all workers must be started with the same settings. Received, at worker 0 -> at "
             f"worker {distribution.worker}:\n  " + "\n  ".join(lines)
+        )
+
+
+def _check_same_data(record: DataRecord, distribution: Distribution) -> None:
+    digest = distribution.broadcast(record.digest.encode()).decode()
+    if digest != record.digest:
+        raise ValueError(
+            "all workers must read the same data. Received: digest "
+            f"{digest} at worker 0, {record.digest} at worker {distribution.worker}"
         )

@@ -12,10 +12,13 @@ from typing import Any
 from absl import logging
 
 from rar_tf import folder_lock
+from rar_tf.datasets import DataRecord
+from rar_tf.datasets.record import changes
 from rar_tf.files import write_atomically
 from rar_tf.presets import Preset, differences
+from rar_tf.runs.data_files import read_record, write_record
 
-_UNFINISHED = r"preset\.json|metrics\.csv|model\.keras"
+_UNFINISHED = r"preset\.json|data\.json|data\.npz|metrics\.csv|model\.keras"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -28,8 +31,8 @@ class WorkdirError(Exception):
 class Workdir:
     """Paths of a run.
 
-    preset.json, train.log, metrics.csv, checkpoints/, tensorboard/, model.keras,
-    export/1/, and natural/ (the workdir of the natural start).
+    preset.json, data.json, data.npz, train.log, metrics.csv, checkpoints/, tensorboard/,
+    model.keras, export/1/, and natural/ (the workdir of the natural start).
     """
 
     root: pathlib.Path
@@ -38,6 +41,16 @@ class Workdir:
     def preset(self) -> pathlib.Path:
         """The resolved preset, JSON."""
         return self.root / "preset.json"
+
+    @property
+    def data(self) -> pathlib.Path:
+        """Class names and digest of the data, JSON."""
+        return self.root / "data.json"
+
+    @property
+    def data_digests(self) -> pathlib.Path:
+        """Digests of the data's images, .npz."""
+        return self.root / "data.npz"
 
     @property
     def log(self) -> pathlib.Path:
@@ -76,7 +89,14 @@ class Workdir:
 
     def state(self) -> list[pathlib.Path]:
         """Existing files that determine how the run continues, also those of the natural start."""
-        files = [self.preset, self.metrics, self.model, *sorted(self.checkpoints.glob("*.npz"))]
+        records = [self.data, self.data_digests]
+        files = [
+            self.preset,
+            *records,
+            self.metrics,
+            self.model,
+            *sorted(self.checkpoints.glob("*.npz")),
+        ]
         existing = [path for path in files if path.exists()]
         return existing + (self.natural.state() if self.natural.root.exists() else [])
 
@@ -105,6 +125,31 @@ class Workdir:
                 f"workdir {self.root} holds a run with another preset; choose another --workdir, "
                 f"or repeat its settings to resume it. In the folder -> requested:\n  {lines}"
             )
+
+    def claim_data(self, record: DataRecord) -> None:
+        """Keeps the record of the run's data, or checks that the data are still those.
+
+        Raises:
+          WorkdirError: the run has other data, with what differs.
+        """
+        if self.data.exists():
+            try:
+                kept = read_record(self.data, self.data_digests)
+            except ValueError as error:
+                raise WorkdirError(str(error)) from error
+            if differing := changes(kept, record):
+                raise WorkdirError(
+                    f"workdir {self.root} holds a run on other data; restore them to resume it, or "
+                    f"choose another --workdir. Changed: {'; '.join(differing)}"
+                )
+        elif self.model.exists() or any(self.checkpoints.glob("*.npz")):
+            logging.warning(
+                "%s is of a version that kept no record of its data: whether they are still the "
+                "same is not checked",
+                self.root,
+            )
+        else:
+            write_record(record, self.data, self.data_digests)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -10,9 +10,10 @@ import scipy.stats
 
 from rar_tf import markdown
 from rar_tf.attribution import Explainer
+from rar_tf.datasets import DataRecord
 from rar_tf.environment import versions
 from rar_tf.evaluation import Remark, Report, load_report
-from rar_tf.runs import Workdir
+from rar_tf.runs import Workdir, record_of_model
 from rar_tf.runs.run import below_chance, summary
 
 _INTENDED_USE = (
@@ -42,12 +43,32 @@ class Provenance:
       validation: last row of the run's metrics.csv.
       report: evaluation of the classifier.
       training: further facts about the run, such as its command and minutes.
+      data: record of the training data.
+
+    Raises:
+      ValueError: the report is of other classes than the record.
     """
 
     preset: dict[str, Any] | None = None
     validation: dict[str, float] | None = None
     report: Report | None = None
     training: dict[str, Any] | None = None
+    data: DataRecord | None = None
+
+    def __post_init__(self) -> None:
+        names = self.report and self.report.dataset.get("class_names")
+        if self.data is not None and names and tuple(names) != self.data.class_names:
+            raise ValueError(
+                f"report must be of the classes of the model: {', '.join(self.data.class_names)}. "
+                f"Received: a report of {', '.join(names)}"
+            )
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in their order; None where unknown."""
+        if self.data is not None:
+            return list(self.data.class_names)
+        return None if self.report is None else self.report.dataset.get("class_names")
 
     @classmethod
     def of(cls, model: pathlib.Path, report: str | pathlib.Path | None = None) -> "Provenance":
@@ -58,14 +79,15 @@ class Provenance:
         """
         run = Workdir(pathlib.Path(model).parent)
         evaluation = None if report is None else load_report(report)
+        data = record_of_model(pathlib.Path(model))
         if not run.preset.is_file():
-            return cls(report=evaluation)
+            return cls(report=evaluation, data=data)
         try:
             preset = json.loads(run.preset.read_text(encoding="utf-8"))
             validation = summary(run).get("end")
         except (ValueError, TypeError) as error:
             raise ValueError(f"{run.root} must be the workdir of a run. {error}") from error
-        return cls(preset, validation, evaluation)
+        return cls(preset, validation, evaluation, data=data)
 
 
 def model_card(
@@ -91,7 +113,8 @@ def model_card(
         "num_classes": network.output_shape[-1],
         "parameters": network.count_params(),
         "outputs": outputs,
-        "class_names": facts.report and facts.report.dataset.get("class_names"),
+        "class_names": facts.class_names,
+        "data": facts.data and facts.data.describe(),
         "metrics": [*_validated(facts.validation), *_evaluated(facts.report)],
         "remarks": _remarks(facts),
         "training": facts.training,
@@ -130,6 +153,9 @@ def to_markdown(card: dict[str, Any]) -> str:
     ]
     if names := card["class_names"]:
         lines += ["", "Classes: " + ", ".join(f"{k} {name}" for k, name in enumerate(names)) + "."]
+    if data := card.get("data"):
+        images = ", ".join(f"{count:,} {name}" for name, count in data["images"].items())
+        lines += ["", f"Data of the training: {images} images; digest {data['digest']}."]
     if facts := card.get("attribution"):
         lines += [
             "",

@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attribution import Explainer, label_logit, saliency
-from rar_tf.datasets.pixels import decode_tensor, to_uint8
+from rar_tf.datasets.encoded import decode_tensor
+from rar_tf.datasets.pixels import resize_tensor
 
 
 def predict(classifier: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -70,12 +71,15 @@ def attribute(
     return _masked(valid, result)
 
 
-def decode(image_bytes: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+def decode(
+    image_bytes: tf.Tensor, shape: tuple[int, int, int], resize: str = "stretch"
+) -> tf.Tensor:
     """Decodes images in the way of `datasets.load("folder:...")`.
 
     Args:
       image_bytes: encoded images [N], PNG or JPEG.
-      shape: (H, W, C) with C 1 or 3; images are scaled to H x W without keeping the aspect.
+      shape: (H, W, C) with C 1 or 3.
+      resize: way of scaling to H x W, see `pixels.resize_tensor`.
 
     Returns:
       [N, H, W, C] float32, pixels in [0, 1].
@@ -88,7 +92,7 @@ def decode(image_bytes: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     def decode_one(numbered: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         row, content = numbered
         pixels = decode_tensor(content, channels, "image_bytes", "row", row)
-        return to_uint8(tf.image.resize(pixels, (height, width), antialias=True))
+        return resize_tensor(pixels, (height, width), resize)
 
     rows = tf.range(tf.shape(image_bytes)[0])
     spec = tf.TensorSpec(shape, tf.uint8)

@@ -36,6 +36,7 @@ def export(
                      predicted class, from a black baseline
     attribute_label  image, label, baseline -> the same; label -1 is the predicted class
     serve_bytes      image_bytes -> the results of serve; only for models with 1 or 3 channels
+    classes          -> class_names [classes] strings; only where the names are known
 
     Shapes, units and results for invalid images: `endpoints.predict`, `endpoints.attribute`,
     `endpoints.decode`. The batch size is free; at most `nodes_per_pass * images_per_pass` images
@@ -55,7 +56,8 @@ def export(
       The folder.
 
     Raises:
-      ValueError: a classifier without known input shape, or a folder with other files.
+      ValueError: a classifier without known input shape, class names of another number than its
+        classes, or a folder with other files.
     """
     folder = pathlib.Path(folder)
     check_count("nodes_per_pass", nodes_per_pass)
@@ -72,12 +74,16 @@ def export(
             "other files"
         )
     network, logits_from = to_logits(classifier, outputs)
+    _check_names(provenance, network.output_shape[-1])
     card = cards.model_card(network, logits_from, provenance) | cards.endpoint_facts(
         explainer, nodes_per_pass, images_per_pass
     )
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        endpoints = _Endpoints(network, explainer, nodes_per_pass, images_per_pass)
+        resize = (provenance and provenance.preset or {}).get("resize") or "stretch"
+        endpoints = _Endpoints(
+            network, explainer, nodes_per_pass, images_per_pass, resize, card["class_names"]
+        )
         _archive(endpoints, shape, temporary)
         cards.write(card, temporary / CARD, temporary / MODEL_CARD)
         _replace(temporary, folder)
@@ -94,6 +100,11 @@ class _Endpoints:
     explainer: Explainer
     nodes_per_pass: int
     images_per_pass: int
+    resize: str
+    class_names: list[str] | None
+
+    def classes(self) -> dict[str, tf.Tensor]:
+        return {"class_names": tf.constant(self.class_names, tf.string)}
 
     def serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         # As many images in one pass as for the attribution.
@@ -132,9 +143,12 @@ def _archive(endpoints: _Endpoints, shape: tuple[int, int, int], path: pathlib.P
         encoded = tf.TensorSpec([None], tf.string, "image_bytes")
         archive.add_endpoint(
             "serve_bytes",
-            lambda image_bytes: endpoints.serve(decode(image_bytes, shape)),
+            lambda image_bytes: endpoints.serve(decode(image_bytes, shape, endpoints.resize)),
             [encoded],
         )
+    if endpoints.class_names is not None:
+        # A signature without inputs.
+        archive.add_endpoint("classes", tf.function(endpoints.classes, input_signature=[]), [])
     archive.write_out(path, verbose=False)
 
 
@@ -146,6 +160,15 @@ def _image_shape(classifier: keras.Model) -> tuple[int, int, int]:
             f"Received: input_shape={shape}"
         )
     return shape[1:]
+
+
+def _check_names(provenance: cards.Provenance | None, classes: int) -> None:
+    names = provenance and provenance.class_names
+    if names and len(names) != classes:
+        raise ValueError(
+            f"class names must be {classes}, as the classifier has classes. Received: "
+            f"{len(names)}: {', '.join(names)}"
+        )
 
 
 def _is_replaceable(folder: pathlib.Path) -> bool:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.attack import Attack
-from rar_tf.checks import float_images, integer_labels
+from rar_tf.checks import float_images, integer_labels, whole_labels
 from rar_tf.models import for_double_backprop, with_affine_start, with_softplus_second_derivative
 from rar_tf.objective import Batch, Objective, ObjectiveValue
 
@@ -177,7 +177,7 @@ def _unpack(data: Any, classifier: keras.Model) -> Batch:
             f"labels must be class numbers of shape [B], not one-hot. Received: shape={y.shape}"
         )
     if y.dtype.is_floating:  # Keras converts lists of integers so.
-        y = tf.cast(y, tf.int32)
+        y = whole_labels(y)
     image, target_map = (x["image"], x.get("target_map")) if isinstance(x, dict) else (x, None)
     image = tf.cast(float_images(image), tf.float32)
     label = integer_labels(y, image.shape[0])

@@ -87,3 +87,32 @@ def test_errors():
             LpBall("inf", epsilon)
     with pytest.raises(ValueError, match=r"bounds must be \(low, high\).*\(1, 0\)"):
         LpBall("inf", 0.1, (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "meaning"),
+    [
+        (8, r"give 8/255 = 0\.0314"),
+        (1.5, r"give 1\.5/255 = 0\.00588"),
+        (255.0, "255/255 = 1"),
+        (300, "300$"),
+    ],
+)
+def test_a_radius_beyond_the_range_of_pixels_is_refused_with_its_likely_meaning(epsilon, meaning):
+    with pytest.raises(ValueError, match=rf"epsilon must be <= 1, the range of .*{meaning}"):
+        LpBall("inf", epsilon)
+    LpBall("inf", epsilon, bounds=None)
+    LpBall("inf", epsilon, bounds=(0.0, 300.0))
+
+
+def test_an_l2_radius_beyond_the_distance_of_all_images_is_refused():
+    # Two images 4x4x3 are at most sqrt(48) = 6.93 apart.
+    LpBall(2, 6.9).check_images((4, 4, 3))
+    message = r"<= 6\.928, the largest l2 distance of two images 4x4x3\. .*give 128/255 = 0\.502"
+    with pytest.raises(ValueError, match=message):
+        LpBall(2, 128).check_images((4, 4, 3))
+    images = tf.zeros([2, 4, 4, 3])
+    LpBall(2, 6.9).project(images, images)
+    with pytest.raises(ValueError, match="largest l2 distance"):
+        LpBall(2, 7.0).project(images, images)
+    LpBall(2, 128, bounds=None).project(images, images)

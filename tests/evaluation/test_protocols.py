@@ -75,6 +75,11 @@ def test_errors():
         protocol("rar", "mnist", SHAPE, k=784)
     with pytest.raises(ValueError, match="norm 2 needs an epsilon. Received: norm=2"):
         protocol("rar", "mnist", SHAPE, norm=2)
+    with pytest.raises(ValueError, match=r"epsilon must be <= 1, .*epsilon=8.* 8/255 = 0\.0314"):
+        protocol("rar", "mnist", SHAPE, epsilon=8)
+    with pytest.raises(ValueError, match=r"<= 28, the largest l2 distance of two images 28x28x1"):
+        protocol("rar", "mnist", SHAPE, norm=2, epsilon=128)
+    assert protocol("rar", "mnist", SHAPE, norm=2, epsilon=2.0).threat.epsilon == 2.0
     with pytest.raises(ValueError, match="attack must be one of .*Received: attack='best'"):
         protocol("rar", "mnist", SHAPE).attack("best")
     with pytest.raises(ValueError, match="restarts must be >= 1. Received: restarts=0"):

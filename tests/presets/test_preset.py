@@ -19,6 +19,7 @@ from rar_tf.presets import (
 )
 from rar_tf.presets.parts import (
     BallSettings,
+    DataSettings,
     ModelSettings,
     ObjectiveSettings,
     TransportSettings,
@@ -197,6 +198,7 @@ def test_overrides_none_leaves_and_zero_is_respected():
         (("fashion_mnist", "madry"), {"weight": 0.5}, "weight does not apply to objective=madry"),
         (("fashion_mnist", "natural"), {"epsilon": 0.1}, "epsilon does not apply"),
         (("fashion_mnist", "ig_norm"), {"batch_size": 0}, "batch_size must be >= 1.*batch_size=0"),
+        (("fashion_mnist", "ig_norm"), {"epsilon": 8}, r"epsilon must be <= 1.* 8/255 = 0\.0314"),
         (("fashion_mnist", "ig_norm"), {"learning_rate": -1.0}, "learning_rate must be > 0"),
         (("fashion_mnist", "ig_norm"), {"validate_every": 0}, "validate_every must be >= 1"),
         (
@@ -330,6 +332,12 @@ def test_parts_check_themselves():
     for part, message in (
         (lambda: BallSettings(epsilon=-1.0), "epsilon must be"),
         (lambda: BallSettings(step_size=0.0), "attack_step_size must be > 0"),
+        (lambda: BallSettings(epsilon=8), r"epsilon must be <= 1, .*give 8/255 = 0\.0314"),
+        (lambda: BallSettings(step_size=2.0), r"attack_step_size must be <= 1.*2/255 = 0\.00784"),
+        (lambda: DataSettings("folder:x", classes=("a",)), "classes must be at least 2 names"),
+        (lambda: DataSettings("folder:x", channels=2), r"channels must be 1 \(gray\) or 3 \(RGB\)"),
+        (lambda: DataSettings("folder:x", resize="zoom"), "resize must be one of crop, pad, stre"),
+        (lambda: DataSettings("mnist", channels=3), "channels applies to custom data"),
         (lambda: TransportSettings(gamma=-1.0), "gamma must be"),
         (lambda: ObjectiveSettings("ig_norm", {"wieght": 1.0}), "settings of objective=ig_norm"),
         (lambda: ObjectiveSettings("ig_norm", {"ig_steps": 1.5}), "ig_steps must be of type int"),

@@ -85,7 +85,7 @@ def test_divergence_names_step_parts_and_the_last_good_checkpoint(tmp_path):
     assert not workdir.model.exists()
     for path in workdir.checkpoints.glob("*.npz"):
         with np.load(path) as file:
-            assert all(np.isfinite(file[key]).all() for key in file.files if key != "digest")
+            assert all(np.isfinite(file[key]).all() for key in file.files if "/" in key)
 
 
 def test_missing_splits_and_unfit_start_models_are_named(tmp_path):

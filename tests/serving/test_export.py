@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from rar_tf.attribution import Explainer, integrated_gradients, label_logit, saliency
 from rar_tf.datasets import pixels, to_unit
+from rar_tf.datasets.image_files import decode_file
 from rar_tf.models import load_classifier
 from rar_tf.serving import Provenance, export
 from tests.support import tiny_classifier as tiny
@@ -30,9 +31,9 @@ BAD_IMAGES, BAD_LABELS, BAD_BASELINES = (1, 4, 7), (2, 5), (8,)
 LABELS = np.array([-1, 0, 4, 1, 2, -2, 3, 1, 0, -1, 2], np.int32)
 
 
-def encoded(array, kind):
+def encoded(array, kind, **options):
     buffer = io.BytesIO()
-    PIL.Image.fromarray(array).save(buffer, kind)
+    PIL.Image.fromarray(array).save(buffer, kind, **options)
     return np.frombuffer(buffer.getvalue(), np.uint8)
 
 
@@ -42,13 +43,15 @@ def inputs():
         image[row, 2, 3, 1] = value
     baseline[BAD_BASELINES, 0, 0, 0] = -0.01
     levels = np.random.default_rng(2).integers(0, 256, (9, 14, 3)).astype("uint8")
+    sideways = PIL.Image.Exif()
+    sideways[0x0112] = 6
     exact = (tiny.images(1)[0] * 255).round().astype("uint8")
     return {
         "image": image,
         "label": LABELS,
         "baseline": baseline,
         "png": encoded(exact, "PNG"),
-        "jpeg": encoded(levels, "JPEG"),
+        "jpeg": encoded(levels, "JPEG", exif=sideways),
         "gif": encoded(levels, "GIF"),
         "truncated": encoded(levels, "PNG")[:-40],
     }
@@ -183,7 +186,7 @@ def test_serve_predicts_what_attribute_predicts(answers, call):
 
 def test_encoded_images_are_read_as_a_folder_s(answers, classifier, given):
     read = [
-        pixels.resize(pixels.decode(given[kind].tobytes(), kind), (6, 5))
+        pixels.resize(decode_file(given[kind].tobytes(), kind).pixels, (6, 5))
         for kind in ("png", "jpeg")
     ]
     image = to_unit(np.stack(read))

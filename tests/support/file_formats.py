@@ -181,9 +181,9 @@ def _read_zip(path: pathlib.Path) -> object:
 
 
 def _read_image(path: pathlib.Path) -> object:
-    from rar_tf.datasets import pixels
+    from rar_tf.datasets.image_files import decode_file
 
-    return pixels.decode(path.read_bytes(), str(path))
+    return decode_file(path.read_bytes(), str(path))
 
 
 def _read_preset(path: pathlib.Path) -> None:

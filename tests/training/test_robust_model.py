@@ -227,3 +227,19 @@ def test_bfloat16_step_comes_near_the_float32_one(name):
     a, b = weights
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.98
     assert not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("value", [0.85, np.nan, np.inf, -0.5])
+def test_fractional_labels_are_refused_and_whole_floats_taken(value):
+    y = Y.astype("float32")
+    model, other = (robust(linear_classifier(), madry()) for _ in range(2))
+    fit(model, y=y)
+    fit(other, y=Y)
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    y[3] = value
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must be"):
+        fit(model, y=y)
+    model.run_eagerly = True
+    with pytest.raises(ValueError, match=rf"labels must be class numbers, whole .*{value:g}"):
+        model.train_step((tf.constant(X), tf.constant(y)))
