@@ -12,23 +12,35 @@ _ROUNDING = 1e-4
 
 
 def logits_of(
-    classifier: keras.Model, evaluation_set: EvaluationSet, outputs: str = "auto"
-) -> tuple[keras.Model, str]:
+    classifier: keras.Model,
+    evaluation_set: EvaluationSet,
+    convention: models.Convention | None = None,
+) -> models.Adapted:
     """The classifier's logits, checked against the data; see `models.adapt_to_dataset`.
+
+    Where neither the user nor the layers say which pixels the classifier takes, and the labels
+    do, it must not classify clearly better with other pixels, see `models.check_pixels`.
+
+    Args:
+      classifier: any Keras classifier.
+      evaluation_set: images and labels.
+      convention: what the user says of the classifier; None for nothing.
 
     Raises:
       ValueError: the classifier does not fit the data.
     """
     x, _ = evaluation_set.read(np.arange(min(8, len(evaluation_set))))
-    return models.adapt_to_dataset(
+    adapted = models.adapt_to_dataset(
         classifier,
         evaluation_set.image_shape,
         evaluation_set.num_classes or 1 + max(int(y.max()) for _, y in evaluation_set.batches()),
         name=evaluation_set.name,
         exact=evaluation_set.num_classes is not None,
-        outputs=outputs,
+        convention=convention,
         sample=tf.constant(x),
     )
+    models.check_pixels(classifier, adapted, evaluation_set.read, len(evaluation_set))
+    return adapted
 
 
 def randomness(network: keras.Model, evaluation_set: EvaluationSet) -> float:
