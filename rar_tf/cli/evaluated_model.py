@@ -11,14 +11,15 @@ from absl import flags
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.cli.model_flags import convention, define_model_flags, import_custom_code
 from rar_tf.naming import find
 from rar_tf.serving import zoo
 
 flag_topic("The model and its images")
 flags.DEFINE_string("workdir", None, "Folder of a training run whose model.keras is measured.")
-flags.DEFINE_string("model", None, "Model to measure, a .keras file.")
+flags.DEFINE_string("model", None, "Model to measure, a .keras or .h5 file.")
 flags.DEFINE_string("zoo", None, "Zoo entry to measure, such as fashion_mnist/ig_norm.")
-flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "Kind of the model's outputs.")
+define_model_flags()
 flags.DEFINE_string(
     "dataset",
     None,
@@ -80,7 +81,8 @@ class Model(NamedTuple):
       file: name of the model in a report.
       folder: default folder of its evaluations.
       preset: flat preset of the training run; {} where none is known.
-      classifier: images -> logits or probabilities.
+      classifier: the classifier as it is in the file.
+      convention: pixels, outputs and output_name, as arguments of `evaluate`.
     """
 
     flag: str
@@ -88,6 +90,7 @@ class Model(NamedTuple):
     folder: pathlib.Path
     preset: dict[str, Any]
     classifier: keras.Model
+    convention: dict[str, Any]
 
 
 class Evaluation(NamedTuple):
@@ -167,9 +170,12 @@ def load_model() -> Model:
         folder = pathlib.Path("runs/zoo") / FLAGS.zoo
         preset = zoo.card(FLAGS.zoo)["preset"] or {}
         name = f"{FLAGS.zoo} of the zoo"
-        return Model(f"--zoo={FLAGS.zoo}", name, folder, preset, zoo.load(FLAGS.zoo))
+        flag = f"--zoo={FLAGS.zoo}"
+        return Model(flag, name, folder, preset, zoo.load(FLAGS.zoo), convention({}))
     path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
     file = path.parent / "preset.json"
     preset = json.loads(file.read_text()) if file.exists() else {}
     flag = f"--model={shlex.quote(str(path))}"
-    return Model(flag, str(path), path.parent, preset, models.load_classifier(path))
+    reading = convention(preset)
+    import_custom_code(preset)
+    return Model(flag, str(path), path.parent, preset, models.load_classifier(path), reading)

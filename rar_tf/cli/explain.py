@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from absl import flags, logging
 
-from rar_tf import datasets, evaluation, reporting
+from rar_tf import datasets, evaluation, models, reporting
 from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, flag_topic, start
 
@@ -46,7 +46,7 @@ def run() -> str:
             FLAGS.dataset or model.preset.get("dataset") or "other", image.shape
         ),
         FLAGS.attack,
-        outputs=FLAGS.outputs,
+        **model.convention,
         index=int(FLAGS.image) if from_data else 0,
         seed=FLAGS.seed,
         nodes_per_pass=FLAGS.nodes_per_pass,
@@ -86,15 +86,13 @@ def _from_data(data: datasets.ImageData) -> tuple[np.ndarray, str]:
 
 def _from_file(classifier: keras.Model, data: datasets.ImageData | None) -> tuple[np.ndarray, str]:
     """Image of the file in the size that the model takes, and no note."""
-    shape = getattr(classifier, "input_shape", None)
-    if data is not None:
-        shape = (None, *data.image_shape)
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+    shape = models.image_shape(classifier) if data is None else data.image_shape
+    if shape is None:
         raise ValueError(
             "--dataset must be given for a model that does not say the size of its images. "
-            f"Received: a model of input shape {shape}"
+            f"Received: {classifier.name!r}"
         )
-    return datasets.read_image(FLAGS.image, shape[1:]), ""
+    return datasets.read_image(FLAGS.image, shape), ""
 
 
 def _line(explanation: evaluation.Explanation, name: str) -> str:

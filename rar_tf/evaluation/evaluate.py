@@ -80,8 +80,9 @@ def evaluate(
       model_info: further facts on the model for the report, such as its preset.
 
     Raises:
-      ValueError: a model, data, names or numbers that do not fit; or an output folder that
-        is in use or holds another evaluation.
+      ValueError: a model, data, names or numbers that do not fit; a model that is clearly better
+        on other pixels than it gets; or an output folder that is in use or holds another
+        evaluation.
     """
     check_count("batch_size", batch_size)
     check_count("nodes_per_pass", 1 if nodes_per_pass is None else nodes_per_pass)
@@ -91,6 +92,8 @@ def evaluate(
     convention = models.Convention(pixels, outputs, output_name)
     adapted = logits_of(classifier, attacked_set, convention)
     network = adapted.model
+    labelled = EvaluationSet(dataset, split=split)
+    models.check_pixels(classifier, adapted, labelled.read, len(labelled))
     attack = for_map(
         attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
     )

@@ -18,9 +18,6 @@ def logits_of(
 ) -> models.Adapted:
     """The classifier's logits, checked against the data; see `models.adapt_to_dataset`.
 
-    Where neither the user nor the layers say which pixels the classifier takes, and the labels
-    do, it must not classify clearly better with other pixels, see `models.check_pixels`.
-
     Args:
       classifier: any Keras classifier.
       evaluation_set: images and labels.
@@ -30,7 +27,7 @@ def logits_of(
       ValueError: the classifier does not fit the data.
     """
     x, _ = evaluation_set.read(np.arange(min(8, len(evaluation_set))))
-    adapted = models.adapt_to_dataset(
+    return models.adapt_to_dataset(
         classifier,
         evaluation_set.image_shape,
         evaluation_set.num_classes or 1 + max(int(y.max()) for _, y in evaluation_set.batches()),
@@ -39,8 +36,6 @@ def logits_of(
         convention=convention,
         sample=tf.constant(x),
     )
-    models.check_pixels(classifier, adapted, evaluation_set.read, len(evaluation_set))
-    return adapted
 
 
 def randomness(network: keras.Model, evaluation_set: EvaluationSet) -> float:

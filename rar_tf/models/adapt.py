@@ -23,6 +23,8 @@ from rar_tf.models.rewrite import inlined, is_graph
 from rar_tf.models.to_logits import CONVERSIONS, to_logits
 from rar_tf.naming import json_default
 
+# Side of a sample image where the classifier takes any.
+_ANY_SIDE = 96
 _logged: set[tuple[str, str]] = set()
 
 
@@ -74,13 +76,13 @@ def adapt(
         image_shape = tuple(sample.shape[1:])
     _build(classifier, image_shape)
     layout = input_layout(classifier, image_shape, name)
-    if sample is None and None not in layout.image_shape:
-        sample = tf.random.stateless_uniform((8, *layout.image_shape), seed=(0, 0))
+    if sample is None:
+        shape = (8, *(side or _ANY_SIDE for side in layout.image_shape))
+        sample = tf.random.stateless_uniform(shape, seed=(0, 0))
     pixels = _pixels(classifier, convention.pixels, layout, sample)
     model, notes = _with_images(classifier, pixels, layout)
     model, output_name = _with_one_output(model, convention.output_name)
-    if sample is not None:
-        _check_call(model, sample)
+    _check_call(model, sample)
     model, outputs = to_logits(model, convention.outputs, sample=sample)
     chosen = [] if output_name is None else [f"output {output_name} of several taken"]
     conversions = Conversions(
@@ -101,7 +103,7 @@ class _Pixels(NamedTuple):
 
     name: str
     by: str
-    function: PixelFn
+    function: PixelFn | PixelRange
     description: str
 
 
@@ -125,11 +127,12 @@ def _check_call(model: keras.Model, sample: tf.Tensor) -> None:
 
 
 def _pixels(
-    classifier: keras.Model, pixels: str | PixelFn, layout: Layout, sample: tf.Tensor | None
+    classifier: keras.Model, pixels: str | PixelFn, layout: Layout, sample: tf.Tensor
 ) -> _Pixels:
     """The conversion of pixels that the user says, or the layers show, or none."""
     channels = layout.image_shape[2]
     by, reason = "user", ""
+    chosen: str | PixelFn | PixelRange = pixels
     if pixels == "auto":
         shape = layout.image_shape
         if layout.channels_first:
@@ -138,20 +141,19 @@ def _pixels(
         if evidence is not None:
             by = "layers" if evidence.certain else "family"
             reason = f", {evidence.reason}"
-            pixels = evidence.pixels
-        needed = _needed_channels(pixels)
-        if evidence is None or needed not in (None, channels):
-            by, reason, pixels = "default", "", "0..1"
-    if isinstance(pixels, PixelRange):
-        return _Pixels("preprocessor", by, pixels, pixels.description)
-    function, description = pixel_function(pixels, channels or 0)
-    name = pixels if isinstance(pixels, str) else str(json_default(pixels))
-    if not isinstance(function, PixelRange) and sample is not None:
+            chosen = evidence.pixels
+        if evidence is None or _needed_channels(chosen) not in (None, channels):
+            by, reason, chosen = "default", "", "0..1"
+    if isinstance(chosen, PixelRange):
+        return _Pixels("preprocessor", by, chosen, chosen.description)
+    function, description = pixel_function(chosen, channels or 0)
+    name = chosen if isinstance(chosen, str) else str(json_default(chosen))
+    if not isinstance(function, PixelRange):
         check_pixel_function(function, name, sample)
     return _Pixels(name, by, function, description and description + reason)
 
 
-def _needed_channels(pixels: str | PixelFn) -> int | None:
+def _needed_channels(pixels: str | PixelFn | PixelRange) -> int | None:
     """Number of channels that a named range needs; None for any."""
     pixel_range = RANGES.get(pixels) if isinstance(pixels, str) else pixels
     return pixel_range.channels if isinstance(pixel_range, PixelRange) else None
@@ -188,7 +190,7 @@ def _with_images(
     return inlined(classifier, image, prepare), notes
 
 
-def _pixel_layer(function: PixelFn) -> keras.layers.Layer:
+def _pixel_layer(function: PixelFn | PixelRange) -> keras.layers.Layer:
     if isinstance(function, PixelRange):
         return PixelLayer(function, name="to_pixel_range")
     return keras.layers.Lambda(function, name="to_pixel_range", dtype="float32")
@@ -226,6 +228,25 @@ def _log(classifier: keras.Model, conversions: Conversions) -> None:
     if conversions.text and entry not in _logged:
         _logged.add(entry)
         logging.info("model %s: %s", *entry)
+
+
+def to_train(classifier: keras.Model, convention: Convention | None = None) -> Adapted:
+    """`adapt`, for training: the logits must be those of a layer, not logarithms of probabilities.
+
+    Args:
+      classifier: a built Keras classifier.
+      convention: what its user says of it; None for nothing.
+
+    Raises:
+      ValueError: probabilities that no layer to remove computes, or an error of `adapt`.
+    """
+    adapted = adapt(classifier, convention)
+    if adapted.conversions.outputs == "log_probability":
+        raise ValueError(
+            "a model to train must end in logits, a softmax layer or one sigmoid. Received: "
+            f"{classifier.name!r}, which computes probabilities otherwise"
+        )
+    return adapted
 
 
 def adapt_to_dataset(

@@ -79,7 +79,7 @@ RANGES = {
 PIXELS = ("auto", *RANGES)
 
 
-def pixel_function(pixels: str | PixelFn, channels: int) -> tuple[PixelFn, str]:
+def pixel_function(pixels: str | PixelFn, channels: int) -> tuple[PixelFn | PixelRange, str]:
     """(function of images in [0, 1], description) of pixels, for images of so many channels.
 
     Args:

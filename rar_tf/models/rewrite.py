@@ -66,6 +66,12 @@ def is_graph(model: Any) -> bool:
     return bool(model.built) and not any("call" in vars(part) for part in custom)
 
 
+def without_nested(model: keras.Model) -> keras.Model:
+    """The model with nested graphs inlined, see `inlined`; the model itself if it has none."""
+    nested = is_graph(model) and any(is_graph(layer) for layer in model.layers)
+    return inlined(model) if nested and len(model.inputs) == 1 else model
+
+
 def inlined(
     model: keras.Model,
     image: keras.KerasTensor | None = None,

@@ -84,7 +84,7 @@ def to_logits(
         )
     if ends_in(end, "softmax", SOFTMAX):
         return without_end(end, SOFTMAX), "stripped_softmax"
-    if outputs == "auto" and not _are_probabilities(model, sample):
+    if outputs == "auto" and (end.is_linear or not _are_probabilities(model, sample)):
         return model, "logits"
     log = keras.layers.Activation(_log_probability, dtype="float32", name="log_probability")
     return _with_layer(model, log), "log_probability"
@@ -157,7 +157,7 @@ def _sample(model: keras.Model, sample: tf.Tensor | None) -> tf.Tensor:
     shape = getattr(model, "input_shape", None)
     if sample is not None:
         return sample
-    if not _has_shape(model, sample):
+    if not isinstance(shape, tuple) or None in shape[1:]:
         raise ValueError(
             "the input shape must be known to tell logits from probabilities: pass "
             f"outputs='logits', outputs='probabilities' or a sample. Received: {shape}"
