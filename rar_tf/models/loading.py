@@ -12,6 +12,8 @@ import keras
 from rar_tf.files import refuse_bombs
 from rar_tf.naming import import_module
 
+# Classes of tf_keras that stand for operations on symbolic tensors.
+_OF_TF_KERAS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod")
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -99,6 +101,12 @@ def _of_error(path: pathlib.Path, error: Exception) -> str:
                 f"model must have only known classes. Received: {path}, which needs {name!r} of "
                 f"{package}; {way} (--import={package})"
             )
+        if name in _OF_TF_KERAS:
+            return (
+                f"model must be a file of Keras 3. Received: {path}, of tf_keras, whose operations "
+                f"outside of layers ({name}) Keras 3 does not read; build the model again with "
+                "layers in their place, load the weights, and save it as .keras"
+            )
         if package in ("keras", "tf_keras", "tensorflow"):
             return (
                 f"model must be a file of Keras 3. Received: {path}, of tf_keras, whose class "
@@ -117,6 +125,11 @@ def _of_error(path: pathlib.Path, error: Exception) -> str:
 
 def _missing_class(text: str) -> tuple[str, str] | None:
     """(name, module) of the class or function that an error of Keras names; "" if unknown."""
+    parent = re.search(
+        r"Could not deserialize \w+ '([^']+)' because its parent module ([\w.]+) cannot", text
+    )
+    if parent is not None:
+        return parent[1], parent[2]
     match = re.search(r"Could not locate (?:class|function) '([^']+)'", text) or re.search(
         r"Unknown (?:layer|object|[\w ]*?): '?([\w>.]+)'?\.", text
     )

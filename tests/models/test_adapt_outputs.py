@@ -248,11 +248,10 @@ def test_layers_of_a_nested_model_have_attributions(x):
     network = adapt(made).model
     y = tf.argmax(network(x, training=False), -1)
     options = {"baseline": tf.zeros_like(x), "steps": 50}
-    output = lambda upper: (
-        lambda h, label: tf.gather(  # noqa: E731
-            upper(h, training=False), label, axis=1, batch_dims=1
-        )
-    )
+
+    def output(upper):
+        return lambda h, label: tf.gather(upper(h, training=False), label, axis=1, batch_dims=1)
+
     change = tf.gather(
         network(x, training=False) - network(tf.zeros_like(x), training=False), y, axis=1,
         batch_dims=1,
