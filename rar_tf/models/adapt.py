@@ -192,7 +192,7 @@ def _with_images(
 
 def _pixel_layer(function: PixelFn | PixelRange) -> keras.layers.Layer:
     if isinstance(function, PixelRange):
-        return PixelLayer(function, name="to_pixel_range")
+        return PixelLayer(function, name="to_pixel_range", dtype="float32")
     return keras.layers.Lambda(function, name="to_pixel_range", dtype="float32")
 
 
@@ -227,7 +227,9 @@ def _log(classifier: keras.Model, conversions: Conversions) -> None:
     entry = (classifier.name, conversions.text)
     if conversions.text and entry not in _logged:
         _logged.add(entry)
-        logging.info("model %s: %s", *entry)
+        # Names of layers are no proof.
+        log = logging.warning if conversions.pixels_by == "family" else logging.info
+        log("model %s: %s", *entry)
 
 
 def to_train(classifier: keras.Model, convention: Convention | None = None) -> Adapted:

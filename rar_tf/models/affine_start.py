@@ -1,11 +1,11 @@
 """Networks in two parts, the first affine: points on a line share its computation."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from rar_tf.models.pixels import PixelLayer
-from rar_tf.models.rewrite import functional_view, with_attributes
+from rar_tf.models.rewrite import functional_view, kind, with_attributes
 
 
 class AffineStart(NamedTuple):
@@ -36,8 +36,26 @@ def with_affine_start(model: keras.Model) -> keras.Model:
     return with_attributes(model, affine_start=parts)
 
 
-# Affine layers that may come before.
-_PIXEL_LAYERS = (PixelLayer, keras.layers.Rescaling, keras.layers.Permute)
+# Affine layers and operations that may come before.
+_PIXEL_LAYERS = (
+    PixelLayer,
+    keras.layers.Normalization,
+    keras.layers.Permute,
+    keras.layers.Rescaling,
+    keras.layers.ZeroPadding2D,
+)
+_PIXEL_OPERATIONS = ("add", "divide", "multiply", "subtract", "truedivide")
+
+
+def _converts_pixels(node: Any) -> bool:
+    """Whether the use of an operation is affine in its only tensor."""
+    if len(node.input_tensors) != 1:
+        return False
+    if type(node.operation) in _PIXEL_LAYERS:
+        return True
+    # Division by the tensor is not affine.
+    is_first = bool(node.arguments.args) and node.arguments.args[0] is node.input_tensors[0]
+    return kind(node.operation) in _PIXEL_OPERATIONS and is_first
 
 
 def _parts(model: keras.Model) -> AffineStart | None:
@@ -56,7 +74,7 @@ def _parts(model: keras.Model) -> AffineStart | None:
             return None
         if _is_affine(readers[0].operation):
             break
-        if not isinstance(readers[0].operation, _PIXEL_LAYERS):
+        if not _converts_pixels(readers[0]):
             return None
     return AffineStart(keras.Model(image, hidden), keras.Model(hidden, graph.outputs[0]))
 

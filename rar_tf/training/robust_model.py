@@ -32,6 +32,7 @@ class RobustModel(keras.Model):
     Attributes:
       classifier: the classifier as it was given, with the pixels and outputs that it has, which is
         saved. It shares its weights with this model.
+      convention: how the classifier takes pixels and gives classes, as its user says.
       adapted: the classifier as a model, images [B, H, W, C] in [0, 1] -> logits, and what converts
         it, see `models.adapt`.
     """
@@ -71,7 +72,8 @@ class RobustModel(keras.Model):
         super().__init__(name=name)
         _check_attack(objective, attack)
         self.classifier = classifier
-        adapted = to_train(classifier, Convention(pixels, outputs, output_name))
+        self.convention = Convention(pixels, outputs, output_name)
+        adapted = to_train(classifier, self.convention)
         objective.check_layers(adapted.model)
         network = for_double_backprop(adapted.model, precision, keep=objective.layers)
         attacked = network = with_affine_start(network)
