@@ -7,7 +7,7 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
-from rar_tf.models.adapt import Adapted, adapt, adapt_to_dataset, to_train
+from rar_tf.models.adapt import Adapted, adapt, adapt_to_dataset, check_trainable, to_train
 from rar_tf.models.affine_start import AffineStart, with_affine_start
 from rar_tf.models.convention import Convention, Conversions
 from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
@@ -39,6 +39,7 @@ __all__ = [
     "adapt",
     "build",
     "check_pixels",
+    "check_trainable",
     "for_double_backprop",
     "count_relus",
     "decay_kernels",

@@ -243,12 +243,22 @@ def to_train(classifier: keras.Model, convention: Convention | None = None) -> A
       ValueError: probabilities that no layer to remove computes, or an error of `adapt`.
     """
     adapted = adapt(classifier, convention)
+    check_trainable(adapted, classifier.name)
+    return adapted
+
+
+def check_trainable(adapted: Adapted, name: str) -> None:
+    """Raise ValueError for logarithms of probabilities, whose gradient may vanish.
+
+    Args:
+      adapted: an adapted classifier.
+      name: name of the classifier in the error.
+    """
     if adapted.conversions.outputs == "log_probability":
         raise ValueError(
             "a model to train must end in logits, a softmax layer or one sigmoid. Received: "
-            f"{classifier.name!r}, which computes probabilities otherwise"
+            f"{name}, which computes probabilities otherwise"
         )
-    return adapted
 
 
 def adapt_to_dataset(

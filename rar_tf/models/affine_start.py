@@ -44,7 +44,7 @@ _PIXEL_LAYERS = (
     keras.layers.Rescaling,
     keras.layers.ZeroPadding2D,
 )
-_PIXEL_OPERATIONS = ("add", "divide", "multiply", "subtract", "truedivide")
+_PIXEL_OPERATIONS = ("add", "multiply", "subtract")
 
 
 def _converts_pixels(node: Any) -> bool:
@@ -53,9 +53,10 @@ def _converts_pixels(node: Any) -> bool:
         return False
     if type(node.operation) in _PIXEL_LAYERS:
         return True
-    # Division by the tensor is not affine.
-    is_first = bool(node.arguments.args) and node.arguments.args[0] is node.input_tensors[0]
-    return kind(node.operation) in _PIXEL_OPERATIONS and is_first
+    name = kind(node.operation) or ""
+    if "divide" in name:  # By the tensor it is not affine.
+        return bool(node.arguments.args) and node.arguments.args[0] is node.input_tensors[0]
+    return name in _PIXEL_OPERATIONS
 
 
 def _parts(model: keras.Model) -> AffineStart | None:

@@ -107,14 +107,16 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
 def _check_fit(
     preset: Preset, model: keras.Model, num_classes: int, image_shape: tuple[int, int, int]
 ) -> None:
-    """Raises ValueError unless the model fits the data set."""
-    models.adapt_to_dataset(
+    """Raises ValueError unless the model fits the data set and can be trained."""
+    adapted = models.adapt_to_dataset(
         model,
         image_shape,
         num_classes,
         name=preset.data.name,
         convention=preset.model.convention,
     )
+    source = preset.model.init_from if preset.model.from_file else preset.model.architecture
+    models.check_trainable(adapted, str(source))
 
 
 def _from_file(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
