@@ -142,7 +142,7 @@ def measure(entry, data):
     """Rows of one model, one for each attack; cost is in seconds of the former strong PGD."""
     images = evaluation.EvaluationSet(data, split="validation", num_examples=FLAGS.num_examples)
     protocol = evaluation.protocol("rar", FLAGS.dataset, data.image_shape)
-    classifier, _ = evaluation.logits_of(zoo.load(entry), images)
+    classifier = evaluation.logits_of(zoo.load(entry), images).model
     threat, seed = protocol.threat, FLAGS.seed
     attacks = {
         "PGD of the paper": protocol.pgd,

@@ -79,7 +79,7 @@ def maps(network: keras.Model, borrowing: dict, x: np.ndarray, x_adv: np.ndarray
 def measure(classifier: keras.Model, selection: evaluation.EvaluationSet) -> tuple[int, dict]:
     """How many images, and {cause: (IN in percent, CO)}, means over them."""
     protocol = evaluation.protocol(FLAGS.protocol, selection.name, selection.image_shape)
-    network, _ = evaluation.logits_of(classifier, selection)
+    network = evaluation.logits_of(classifier, selection).model
     indices = np.flatnonzero(evaluation.correct(network, selection).hits)
     borrowing = {
         layer: models.with_derivatives_of_second_half(network, [layer])

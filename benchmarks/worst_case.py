@@ -162,7 +162,7 @@ def measure(output: pathlib.Path) -> None:
     machine = environment.hardware()["processor"]
     attacks = portfolio(protocol)
     for model in FLAGS.models:
-        classifier, _ = evaluation.logits_of(zoo.load(f"{FLAGS.dataset}/{model}"), images)
+        classifier = evaluation.logits_of(zoo.load(f"{FLAGS.dataset}/{model}"), images).model
         hits = np.flatnonzero(evaluation.correct(classifier, images).hits)[: FLAGS.num_examples]
         for name in FLAGS.attacks or attacks:
             attack, seed = attacks[name]

@@ -129,6 +129,19 @@ def as_file_name(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", name).strip("_.") or "_"
 
 
+def import_module(setting: str, name: str) -> types.ModuleType:
+    """The module of this name: an installed one, or a file of the current directory.
+
+    Args:
+      setting: the setting that holds the name, for messages.
+      name: dotted name of the module.
+
+    Raises:
+      ValueError: no such module, or one that fails.
+    """
+    return _module(setting, name, name, ())
+
+
 def _module(setting: str, name: str, module_name: str, prefixes: Iterable[str]) -> types.ModuleType:
     try:
         return importlib.import_module(module_name)

@@ -13,7 +13,7 @@ EDGES: dict[str, set[str]] = {
     "papers": set(),
     "datasets": set(),
     "models": set(),
-    "attribution": set(),
+    "attribution": {"models"},
     "attack": {"attribution", "models"},
     "objective": {"attribution"},
     "training": {"attack", "datasets", "models", "objective"},

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from rar_tf.checks import float_images, integer_labels, valid_labels
+from rar_tf.models import without_nested
 
 # Layers that change the size or nothing: not the last one that computes features.
 _NOT_LAST = (
@@ -50,6 +51,7 @@ def grad_cam(
     """
     x = float_images(x, rank=4)
     y = integer_labels(y, x.shape[0])
+    classifier = without_nested(classifier)
     hidden = _hidden(classifier, layer)
     network = keras.Model(classifier.inputs[0], [*hidden.tensors, classifier.outputs[0]])
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -108,6 +110,11 @@ def _hidden(classifier: keras.Model, layer: str | None) -> _Hidden:
         raise ValueError(
             "classifier must be a Functional or built Sequential model for grad_cam, whose layers "
             f"have outputs of their own. Received: {type(classifier).__name__}"
+        )
+    if any(getattr(part, "data_format", None) == "channels_first" for part in classifier.layers):
+        raise ValueError(
+            "classifier must have its channels last for grad_cam. Received: "
+            f"{classifier.name!r} with layers of data_format='channels_first'"
         )
     choices, default = _choices(classifier)
     if layer is None:

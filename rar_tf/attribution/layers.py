@@ -10,6 +10,7 @@ from rar_tf.attribution.gradients import input_gradient
 from rar_tf.attribution.outputs import OutputFn, label_loss
 from rar_tf.attribution.quadrature import nodes_and_weights
 from rar_tf.checks import float_images, integer_labels
+from rar_tf.models import without_nested
 
 
 def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable]:
@@ -19,7 +20,7 @@ def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable
 
     Args:
       classifier: a Functional or built Sequential model.
-      layer: name of one of its layers.
+      layer: name of one of its layers, or of a layer of a nested model.
 
     Raises:
       ValueError: another kind of model, no such layer, or logits that do not depend on the
@@ -30,10 +31,11 @@ def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable
             "classifier must be a Functional or built Sequential model. "
             f"Received: {type(classifier).__name__}"
         )
+    classifier = without_nested(classifier)
     names = [part.name for part in classifier.layers]
     if layer not in names:
         raise ValueError(f"layer must be one of {', '.join(names)}. Received: layer={layer!r}")
-    hidden = classifier.get_layer(layer).output
+    hidden = _output_of(classifier, layer)
     if hidden is classifier.outputs[0]:
         return classifier, keras.layers.Identity()
     try:
@@ -43,6 +45,15 @@ def split_at(classifier: keras.Model, layer: str) -> tuple[keras.Model, Callable
             f"the logits must depend on the image through layer={layer!r} alone: {error}"
         ) from error
     return keras.Model(classifier.inputs[0], hidden), upper
+
+
+def _output_of(classifier: keras.Model, layer: str) -> keras.KerasTensor:
+    """Output of a layer at its last use in this model; the layer may be in other models too."""
+    graph = keras.Model(classifier.inputs, classifier.outputs)
+    nodes = [
+        node for depth in sorted(graph._nodes_by_depth) for node in graph._nodes_by_depth[depth]
+    ]
+    return next(node.outputs[0] for node in nodes if node.operation.name == layer)
 
 
 def layer_integrated_gradients(
@@ -67,7 +78,7 @@ def layer_integrated_gradients(
     its total change for any number of steps.
 
     Args:
-      classifier: Functional, images -> logits.
+      classifier: Functional or Sequential, images -> logits; layers of nested models count too.
       layer: name of a layer through which all of the image passes.
       x: [B, H, W, C] float32, pixels in [0, 1].
       y: [B] int, labels.

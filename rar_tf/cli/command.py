@@ -84,7 +84,7 @@ def parse_numbers(kind: type, name: str, words: list[str]) -> tuple:
 
 
 def _is_quiet() -> bool:
-    return FLAGS.quiet or FLAGS.verbosity < 0
+    return bool(FLAGS.quiet)
 
 
 def _parse(description: str, arguments: list[str]) -> list[str]:
@@ -104,8 +104,10 @@ def _main(
 
     if len(arguments) > 1:
         _fail(f"expected flags only. Received: {' '.join(arguments[1:])}{_as_flag(arguments[1])}")
+    # `quiet_tensorflow` changes the verbosity later, but not what the user asked for.
+    FLAGS.quiet = FLAGS.quiet or FLAGS.verbosity < 0
     if FLAGS.quiet:
-        FLAGS.verbosity = -1
+        FLAGS.verbosity = min(FLAGS.verbosity, -1)
     logging.set_verbosity(FLAGS.verbosity)
     if FLAGS.verbosity <= 0:  # Its warnings concern this project's calls, not the user's.
         tf.get_logger().setLevel("ERROR")

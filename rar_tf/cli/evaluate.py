@@ -58,7 +58,7 @@ def run() -> str:
         num_examples=FLAGS.num_examples,
         accuracy_examples=FLAGS.accuracy_examples,
         strong_pgd=FLAGS.strong_pgd,
-        outputs=FLAGS.outputs,
+        **model.convention,
         output=output,
         batch_size=FLAGS.batch_size,
         nodes_per_pass=FLAGS.nodes_per_pass,

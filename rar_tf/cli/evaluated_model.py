@@ -11,6 +11,7 @@ from absl import flags, logging
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.cli.model_flags import convention, define_model_flags, import_custom_code
 from rar_tf.datasets.pixels import RESIZES
 from rar_tf.datasets.record import trained_images
 from rar_tf.naming import find
@@ -19,9 +20,9 @@ from rar_tf.serving import zoo
 
 flag_topic("The model and its images")
 flags.DEFINE_string("workdir", None, "Folder of a training run whose model.keras is measured.")
-flags.DEFINE_string("model", None, "Model to measure, a .keras file.")
+flags.DEFINE_string("model", None, "Model to measure, a .keras or .h5 file.")
 flags.DEFINE_string("zoo", None, "Zoo entry to measure, such as fashion_mnist/ig_norm.")
-flags.DEFINE_enum("outputs", "auto", models.OUTPUTS, "Kind of the model's outputs.")
+define_model_flags()
 flags.DEFINE_string(
     "dataset",
     None,
@@ -97,7 +98,8 @@ class Model(NamedTuple):
       file: name of the model in a report.
       folder: default folder of its evaluations.
       preset: flat preset of the training run; {} where none is known.
-      classifier: images -> logits or probabilities.
+      classifier: the classifier as it is in the file.
+      convention: pixels, outputs and output_name, as arguments of `evaluate`.
       data: record of the training data; None where none is known.
     """
 
@@ -106,6 +108,7 @@ class Model(NamedTuple):
     folder: pathlib.Path
     preset: dict[str, Any]
     classifier: keras.Model
+    convention: dict[str, Any]
     data: datasets.DataRecord | None
 
     @property
@@ -173,9 +176,9 @@ def _form(model: Model, name: str, image_size: tuple[int, ...] | None) -> dict[s
     """
     preset = model.preset
     form: dict[str, Any] = {"image_size": image_size or preset.get("image_size")}
-    shape = getattr(model.classifier, "input_shape", None)
-    if name.startswith(("folder:", "csv:")) and isinstance(shape, tuple) and len(shape) == 4:
-        height, width, channels = shape[1:]
+    shape = models.image_shape(model.classifier)
+    if name.startswith(("folder:", "csv:")) and shape is not None:
+        height, width, channels = shape
         if None not in (height, width):
             form["image_size"] = form["image_size"] or (height, width)
         form["channels"] = channels if channels in (1, 3) else None
@@ -241,11 +244,14 @@ def load_model() -> Model:
         data = None
         if class_names:
             data = datasets.DataRecord(tuple(class_names), tuple(card["image_shape"]), {})
-        preset = card["preset"] or {}
-        return Model(f"--zoo={FLAGS.zoo}", name, folder, preset, zoo.load(FLAGS.zoo), data)
+        preset, flag = card["preset"] or {}, f"--zoo={FLAGS.zoo}"
+        return Model(flag, name, folder, preset, zoo.load(FLAGS.zoo), convention({}), data)
     path = pathlib.Path(FLAGS.model or pathlib.Path(FLAGS.workdir) / "model.keras")
     file = path.parent / "preset.json"
     preset = json.loads(file.read_text()) if file.exists() else {}
     flag = f"--model={shlex.quote(str(path))}"
+    reading = convention(preset)
+    import_custom_code(preset)
     classifier = models.load_classifier(path)
-    return Model(flag, str(path), path.parent, preset, classifier, record_of_model(path))
+    record = record_of_model(path)
+    return Model(flag, str(path), path.parent, preset, classifier, reading, record)

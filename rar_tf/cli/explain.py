@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from absl import flags, logging
 
-from rar_tf import datasets, evaluation, reporting
+from rar_tf import datasets, evaluation, models, reporting
 from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, flag_topic, start
 
@@ -42,7 +42,7 @@ def run() -> str:
             FLAGS.dataset or model.preset.get("dataset") or "other", image.shape
         ),
         FLAGS.attack,
-        outputs=FLAGS.outputs,
+        **model.convention,
         index=int(FLAGS.image) if from_data else 0,
         seed=FLAGS.seed,
         nodes_per_pass=FLAGS.nodes_per_pass,
@@ -92,18 +92,18 @@ def _from_file(
     model: evaluated_model.Model, data: datasets.ImageData | None
 ) -> tuple[np.ndarray, str]:
     """Image of the file in the size that the model takes, and no note."""
-    shape = getattr(model.classifier, "input_shape", None)
+    shape = models.image_shape(model.classifier)
     if data is not None:
-        shape = (None, *data.image_shape)
+        shape = data.image_shape
     elif model.data is not None:
-        shape = (None, *model.data.image_shape)
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+        shape = model.data.image_shape
+    if shape is None:
         raise ValueError(
             "--dataset must be given for a model that does not say the size of its images. "
-            f"Received: a model of input shape {shape}"
+            f"Received: {model.classifier.name!r}"
         )
     resize = FLAGS.resize or model.preset.get("resize") or "stretch"
-    return datasets.read_image(FLAGS.image, shape[1:], resize), ""
+    return datasets.read_image(FLAGS.image, shape, resize), ""
 
 
 def _line(explanation: evaluation.Explanation, name: str) -> str:

@@ -6,6 +6,7 @@ The output is a SavedModel (`serve`, `attribute`, `attribute_label`, `serve_byte
 need rar_tf, with MODEL_CARD.md and card.json; see docs/serving.md.
 """
 
+import json
 import pathlib
 import shlex
 
@@ -13,7 +14,8 @@ from absl import flags
 
 from rar_tf.attribution import RULES, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, print_unless_quiet, quiet_tensorflow, start
-from rar_tf.models import OUTPUTS, load_classifier
+from rar_tf.cli.model_flags import convention, define_model_flags, import_custom_code
+from rar_tf.models import load_classifier
 from rar_tf.serving import (
     EXPLAINER,
     IMAGES_PER_PASS,
@@ -28,7 +30,7 @@ flag_topic("Model and output")
 flags.DEFINE_string(
     "model",
     None,
-    "Classifier to export, a .keras file; the card also describes the files of its run.",
+    "Classifier to export, a .keras or .h5 file; the card also describes the files of its run.",
 )
 flags.DEFINE_string(
     "output", None, "Folder to write the export to; its last part is the version number."
@@ -36,7 +38,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "report", None, "Evaluation that the card describes, a report.json of eval.main."
 )
-flags.DEFINE_enum("outputs", "auto", OUTPUTS, "Kind of the model's outputs.")
+define_model_flags()
 
 flag_topic("Attribution")
 flags.DEFINE_integer("steps", EXPLAINER.steps, "Quadrature intervals of the integrated gradients.")
@@ -59,6 +61,9 @@ def run() -> str:
         if FLAGS[name].value is None:
             raise ValueError(f"--{name} must be given. Received: --{name}=None")
     quiet_tensorflow()
+    provenance = Provenance.of(pathlib.Path(FLAGS.model), FLAGS.report)
+    reading = convention(provenance.preset or {})
+    import_custom_code(provenance.preset or {})
     classifier = load_classifier(FLAGS.model)
     folder = export(
         classifier,
@@ -66,14 +71,24 @@ def run() -> str:
         explainer=Explainer(steps=FLAGS.steps, rule=FLAGS.rule),
         nodes_per_pass=FLAGS.nodes_per_pass,
         images_per_pass=FLAGS.images_per_pass,
-        outputs=FLAGS.outputs,
-        provenance=Provenance.of(pathlib.Path(FLAGS.model), FLAGS.report),
+        **reading,
+        provenance=provenance,
     )
+    print_conversions(folder)
     if FLAGS.warmup:
         print_unless_quiet(f"warm-up: {write_warmup(folder)}")
     if FLAGS.onnx:
-        print_unless_quiet(f"onnx: {export_onnx(classifier, FLAGS.onnx, outputs=FLAGS.outputs)}")
+        print_unless_quiet(f"onnx: {export_onnx(classifier, FLAGS.onnx, **reading)}")
     return f"export: {folder}; next: {serving_command(folder)}"
+
+
+def print_conversions(folder: pathlib.Path) -> None:
+    """Prints what an export does besides what its classifier does."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    if descriptions := card["input_convention"]["descriptions"]:
+        print_unless_quiet(
+            f"images in [0, 1] are converted for the model: {'; '.join(descriptions)}"
+        )
 
 
 def serving_command(folder: pathlib.Path) -> str:

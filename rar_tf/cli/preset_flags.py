@@ -1,6 +1,7 @@
 """Flags of a preset's settings, made from the fields of its parts and the registered objectives."""
 
 import dataclasses
+import pathlib
 from typing import Any
 
 from absl import flags
@@ -8,7 +9,7 @@ from absl import flags
 from rar_tf import datasets
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
 from rar_tf.cli.settings import parse_settings
-from rar_tf.models import ARCHITECTURES
+from rar_tf.models import ARCHITECTURES, is_model_file, load_classifier
 from rar_tf.naming import CUSTOM
 from rar_tf.objective import OBJECTIVES, settings
 from rar_tf.presets import SCHEDULES, Preset, resolve
@@ -38,7 +39,7 @@ def define_names() -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "Custom classifier to continue training, a .keras file: short for --init_from=FILE.",
+        "Custom classifier to continue training, a .keras or .h5 file: short for --init_from=FILE.",
     )
     _define_fields(TRAINING)
 
@@ -87,6 +88,8 @@ def _define_fields(title: str) -> None:
         kinds = kinds_of(field)
         if field.metadata["choices"]:
             flags.DEFINE_enum(name, None, list(field.metadata["choices"]), text)
+        elif tuple in kinds and "str" in str(field.type):
+            flags.DEFINE_multi_string(name, None, text)
         elif tuple in kinds:
             flags.DEFINE_list(name, None, text)
         else:
@@ -137,6 +140,8 @@ def _custom_model() -> str:
             "--model=FILE is short for --init_from=FILE: give one of them. "
             f"Received: --model={FLAGS.model} and --init_from={FLAGS.init_from}"
         )
-    if not FLAGS.model.endswith(".keras"):
-        raise ValueError(f"--model must be a .keras file. Received: --model={FLAGS.model}")
+    if not is_model_file(FLAGS.model):
+        if pathlib.Path(FLAGS.model).is_dir():
+            load_classifier(FLAGS.model)  # Says what the folder holds.
+        raise ValueError(f"--model must be a .keras or .h5 file. Received: --model={FLAGS.model}")
     return FLAGS.model

@@ -7,6 +7,7 @@ and at the end model.keras, a plain Keras classifier. Stop with Ctrl-C and repea
 resume.
 """
 
+import dataclasses
 import pathlib
 import shlex
 
@@ -82,7 +83,7 @@ def run() -> str:
     if distribution.worker:
         return f"worker {distribution.worker}: done; worker 0 has written {workdir.model}"
     if FLAGS.export:
-        _export(classifier, workdir)
+        _export(classifier, workdir, preset)
     rows = summary(workdir)
     for name, row in rows.items():
         metrics = ", ".join(f"{metric} {value:.6g}" for metric, value in row.items())
@@ -106,11 +107,16 @@ def _load(preset: Preset) -> datasets.ImageData:
     )
 
 
-def _export(classifier: keras.Model, workdir: Workdir) -> None:
+def _export(classifier: keras.Model, workdir: Workdir, preset: Preset) -> None:
     from rar_tf.serving import Provenance, export  # Only where it is needed: it loads slowly.
 
     quiet_tensorflow()
-    folder = export(classifier, workdir.export, provenance=Provenance.of(workdir.model))
+    folder = export(
+        classifier,
+        workdir.export,
+        **dataclasses.asdict(preset.model.convention),
+        provenance=Provenance.of(workdir.model),
+    )
     print_unless_quiet(f"export: {folder}")
 
 

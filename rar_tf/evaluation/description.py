@@ -53,13 +53,14 @@ def described_search(search: Search | LocalSearch) -> dict[str, Any]:
 
 
 def describe_model(
-    classifier: keras.Model, outputs: str, model_info: dict[str, Any] | None
+    classifier: keras.Model, conversions: models.Conversions, model_info: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Facts on the classifier, and digests of its weights and architecture."""
     relus = models.count_relus(classifier)
     return {
         "name": classifier.name,
-        "outputs": outputs,
+        "outputs": conversions.outputs,
+        "input_convention": conversions.to_plain(),
         "parameters": int(classifier.count_params()),
         "relus": relus,
         "weights_sha256": identity.weights_digest(classifier),

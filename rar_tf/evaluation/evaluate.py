@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rar_tf import environment
+from rar_tf import environment, models
 from rar_tf.attack import MapAttack, Search
 from rar_tf.chance import majority_share
 from rar_tf.checks import check_count
@@ -40,7 +40,9 @@ def evaluate(
     num_examples: int | None = 500,
     accuracy_examples: int | None = None,
     strong_pgd: bool = True,
+    pixels: str | models.PixelFn = "auto",
     outputs: str = "auto",
+    output_name: str | None = None,
     output: str | pathlib.Path | None = None,
     batch_size: int = 32,
     nodes_per_pass: int | None = 10,
@@ -55,7 +57,7 @@ def evaluate(
     row for each image: the same call again continues a stopped one.
 
     Args:
-      classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
+      classifier: any Keras classifier; `models.adapt` makes it images in [0, 1] -> logits.
       dataset: an ImageData, a split of one, or (images, labels).
       protocol: "rar", "far" or a `Protocol`.
       attack: attack on maps: a name of `Protocol.attack`, a `MapAttack` or its searches. Of a map
@@ -66,7 +68,9 @@ def evaluate(
       accuracy_examples: number of images of natural and PGD accuracy; None for all, 0 to skip
         them.
       strong_pgd: whether to run the strong attack on predictions too.
+      pixels: pixels that the classifier takes, see `models.Convention`.
       outputs: "auto", "logits" or "probabilities": the classifier's outputs.
+      output_name: name of the output that classifies, of a classifier with several.
       output: folder for report.json, examples.csv and pictures/; None keeps nothing.
       batch_size: number of images in a batch of the attack on maps.
       nodes_per_pass: nodes of a map in one pass; None for all. Memory grows with
@@ -76,21 +80,27 @@ def evaluate(
       model_info: further facts on the model for the report, such as its preset.
 
     Raises:
-      ValueError: a model, data, names or numbers that do not fit; or an output folder that
-        is in use or holds another evaluation.
+      ValueError: a model, data, names or numbers that do not fit; a model that is clearly better
+        on other pixels than it gets; or an output folder that is in use or holds another
+        evaluation.
     """
     check_count("batch_size", batch_size)
     check_count("nodes_per_pass", 1 if nodes_per_pass is None else nodes_per_pass)
     attacked_set = EvaluationSet(dataset, split=split, num_examples=num_examples)
     protocol = _as_protocol(protocol, attacked_set)
     attack = _as_attack(attack, protocol)
-    network, outputs = logits_of(classifier, attacked_set, outputs)
+    convention = models.Convention(pixels, outputs, output_name)
+    adapted = logits_of(classifier, attacked_set, convention)
+    network = adapted.model
+    labelled = EvaluationSet(dataset, split=split)
+    models.check_pixels(classifier, adapted, labelled.read, len(labelled))
     attack = for_map(
         attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
     )
-    model = describe_model(classifier, outputs, model_info)
+    model = describe_model(classifier, adapted.conversions, model_info)
     described = describe(model, attacked_set, protocol, attack, seed)
-    probe, code = identity.probe(network, attacked_set), identity.code_digest(protocol, attack)
+    probe = identity.probe(network, attacked_set)
+    code = identity.code_digest(protocol, attack, *convention.functions)
     with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
         clean = correct(network, attacked_set)
         is_correct = clean.hits

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rar_tf import models
 from rar_tf.attack import MapAttack
 from rar_tf.evaluation.attacks import for_map
 from rar_tf.evaluation.evaluation_set import EvaluationSet
@@ -40,7 +41,9 @@ def explain(
     protocol: Protocol,
     attack: str | MapAttack = "worst_case",
     *,
+    pixels: str | models.PixelFn = "auto",
     outputs: str = "auto",
+    output_name: str | None = None,
     index: int = 0,
     seed: int = 0,
     nodes_per_pass: int | None = 10,
@@ -48,11 +51,13 @@ def explain(
     """Explain the predicted class of an image, and attack the explanation.
 
     Args:
-      classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
+      classifier: any Keras classifier, see `models.adapt`.
       image: [H, W, C], uint8 or floats in [0, 1].
       protocol: map, metrics and threat.
       attack: a name of `Protocol.attack`, or an attack.
+      pixels: pixels that the classifier takes, see `models.Convention`.
       outputs: "auto", "logits" or "probabilities": the classifier's outputs.
+      output_name: name of the output that classifies, of a classifier with several.
       index: number of the image in the result.
       seed: seed of random starts.
       nodes_per_pass: nodes of a map in one pass; None for all.
@@ -63,7 +68,8 @@ def explain(
     if np.ndim(image) != 3:
         raise ValueError(f"image must be [H, W, C]. Received: shape {np.shape(image)}")
     unlabelled = EvaluationSet((image[np.newaxis], np.zeros(1, np.int32)))
-    network, _ = logits_of(classifier, unlabelled, outputs)
+    convention = models.Convention(pixels, outputs, output_name)
+    network = logits_of(classifier, unlabelled, convention).model
     x, _ = unlabelled.read(np.arange(1))
     label = int(tf.argmax(network(tf.constant(x), training=False), -1)[0])
     labelled = EvaluationSet((x, np.array([label], np.int32)))

@@ -76,9 +76,9 @@ def prefix_digests(evaluation_set: EvaluationSet) -> dict[str, str]:
     return result
 
 
-def code_digest(protocol: Protocol, attack: MapAttack) -> str | None:
-    """SHA-256 of the source of the custom functions in maps and searches; None without any."""
-    values = [dataclasses.asdict(protocol), dataclasses.asdict(attack)]
+def code_digest(protocol: Protocol, attack: MapAttack, *functions: Any) -> str | None:
+    """SHA-256 of the source of the custom functions in maps, searches and `functions`, or None."""
+    values = [dataclasses.asdict(protocol), dataclasses.asdict(attack), functions]
     sources = {json_default(f): _source(f) for f in _functions(values) if not _is_of_package(f)}
     text = json.dumps(sources, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest() if sources else None
@@ -99,6 +99,7 @@ def of_evaluation(described: Mapping[str, Any], logits: Any, code: str | None) -
         "architecture": model["architecture_sha256"],
         "weights": model["weights_sha256"],
         "outputs": model["outputs"],
+        **_convention(model.get("input_convention")),
         "logits": logits,
         "images": data["images_sha256"],
         "labels": data["labels_sha256"],
@@ -121,8 +122,19 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def _convention(described: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Parts of an identity by which a model reads images otherwise than as they are."""
+    names = {"pixels": "0..1", "output_name": None, "data_format": "channels_last"}
+    given = described or {}
+    return {n: given[n] for n, usual in names.items() if n in given and given[n] != usual}
+
+
 _OF_NUMBER = ("images", "labels")
-_WORDS = {"code": "code of custom functions", "num_examples": "number of images"}
+_WORDS = {
+    "code": "code of custom functions",
+    "num_examples": "number of images",
+    "pixels": "range of pixels",
+}
 
 
 def _examples(evaluation_set: EvaluationSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -12,9 +12,16 @@ _ROUNDING = 1e-4
 
 
 def logits_of(
-    classifier: keras.Model, evaluation_set: EvaluationSet, outputs: str = "auto"
-) -> tuple[keras.Model, str]:
+    classifier: keras.Model,
+    evaluation_set: EvaluationSet,
+    convention: models.Convention | None = None,
+) -> models.Adapted:
     """The classifier's logits, checked against the data; see `models.adapt_to_dataset`.
+
+    Args:
+      classifier: any Keras classifier.
+      evaluation_set: images and labels.
+      convention: what the user says of the classifier; None for nothing.
 
     Raises:
       ValueError: the classifier does not fit the data.
@@ -26,7 +33,7 @@ def logits_of(
         evaluation_set.num_classes or 1 + max(int(y.max()) for _, y in evaluation_set.batches()),
         name=evaluation_set.name,
         exact=evaluation_set.num_classes is not None,
-        outputs=outputs,
+        convention=convention,
         sample=tf.constant(x),
     )
 

@@ -7,32 +7,48 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
-from rar_tf.models.adapt import adapt_to_dataset
+from rar_tf.models.adapt import Adapted, adapt, adapt_to_dataset, check_trainable, to_train
 from rar_tf.models.affine_start import AffineStart, with_affine_start
+from rar_tf.models.convention import Convention, Conversions
 from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
+from rar_tf.models.input_layout import image_shape
 from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
-from rar_tf.models.loading import load_classifier
+from rar_tf.models.loading import import_modules, is_model_file, load_classifier
+from rar_tf.models.pixel_check import check_pixels
+from rar_tf.models.pixels import PIXELS, PixelFn
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
+from rar_tf.models.rewrite import without_nested
 from rar_tf.models.small_cnn import small_cnn
 from rar_tf.models.to_logits import OUTPUTS, to_logits
 from rar_tf.models.weight_decay import decay_kernels
 
 __all__ = [
+    "Adapted",
     "AffineStart",
     "ARCHITECTURES",
+    "Conversions",
+    "Convention",
     "INITIALIZERS",
     "NORMALIZATIONS",
     "OUTPUTS",
+    "PIXELS",
     "PRECISIONS",
+    "PixelFn",
+    "adapt",
     "build",
+    "check_pixels",
+    "check_trainable",
     "for_double_backprop",
     "count_relus",
     "decay_kernels",
     "adapt_to_dataset",
     "flower_resnet",
     "gtsrb_resnet",
+    "image_shape",
+    "import_modules",
+    "is_model_file",
     "load_classifier",
     "nonlinear_layers",
     "reinitialize",
@@ -43,7 +59,9 @@ __all__ = [
     "softplus",
     "softplus_twin",
     "to_logits",
+    "to_train",
     "with_affine_start",
     "with_derivatives_of_second_half",
     "with_softplus_second_derivative",
+    "without_nested",
 ]

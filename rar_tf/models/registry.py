@@ -54,9 +54,15 @@ def build(
         )
     model = call_custom("architecture", architecture, constructor, keras.Model, **settings)
     expected = ((None, *input_shape), (None, num_classes))
-    if (model.input_shape, model.output_shape) != expected:
+    shapes = tuple(getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    # What is None or has other axes or outputs is for `adapt` to judge.
+    height, width, channels = input_shape
+    inputs = (expected[0], (None, channels, height, width), None)
+    outputs = (expected[1], (None, 1)) if num_classes == 2 else (expected[1],)
+    is_single = shapes[1] is not None and isinstance(shapes[1][0], (int, type(None)))
+    if shapes[0] not in inputs or (is_single and shapes[1] not in outputs):
         raise ValueError(
             f"architecture={architecture} must map images {expected[0]} to logits {expected[1]}. "
-            f"Received: a model from {model.input_shape} to {model.output_shape}"
+            f"Received: a model from {shapes[0]} to {shapes[1]}"
         )
     return model

@@ -11,6 +11,7 @@ from keras import layers, ops
 from rar_tf.models.weight_decay import kernel_l2
 
 NORMALIZATIONS = ("batch_norm", "group_norm")
+_FORMAT = "channels_last"  # Whatever keras.json says.
 # Inputs up to this size have the CIFAR stem, which keeps their resolution.
 _SMALL_IMAGE = 64
 
@@ -110,7 +111,7 @@ def resnet18(
     h = conv(64, 3 if small else 7, 1 if small else 2, "stem_conv")(image)
     h = layers.ReLU(name="stem_relu")(_normalize(h, normalization, "stem_norm"))
     if not small:
-        h = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(h)
+        h = layers.MaxPooling2D(3, 2, "same", data_format=_FORMAT, name="stem_pool")(h)
     for stage, channels in enumerate((64, 128, 256, 512), start=1):
         for unit in (1, 2):
             stride = 2 if stage > 1 and unit == 1 else 1
@@ -136,6 +137,7 @@ class _ConvMaker:
             size,
             strides=stride,
             padding="same",
+            data_format=_FORMAT,
             use_bias=False,
             kernel_initializer=keras.initializers.VarianceScaling(
                 2.0, "fan_out", "untruncated_normal", seed=next(self.seeds)
@@ -190,7 +192,8 @@ def _leaky_unit(
     branch = layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu2")(branch)
     branch = conv(channels, 3, 1, f"{name}_conv2")(branch)
     if stride > 1:
-        shortcut = layers.AveragePooling2D(stride, name=f"{name}_pool")(shortcut)
+        pool = layers.AveragePooling2D(stride, data_format=_FORMAT, name=f"{name}_pool")
+        shortcut = pool(shortcut)
     extra_channels = channels - h.shape[-1]
     if extra_channels:
         side = [extra_channels // 2, extra_channels // 2]
@@ -233,7 +236,7 @@ def _head(
     seed: int,
     name: str,
 ) -> keras.Model:
-    h = layers.GlobalAveragePooling2D(name="pool")(h)
+    h = layers.GlobalAveragePooling2D(data_format=_FORMAT, name="pool")(h)
     logits = layers.Dense(
         num_classes,
         kernel_initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "uniform", seed=seed),

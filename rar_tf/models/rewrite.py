@@ -1,6 +1,6 @@
 """Replacing operations of a model, on the same variables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -20,7 +20,7 @@ def replace_operations(model: keras.Model, replace: Callable[[Any], Any]) -> ker
     Raises:
       ValueError: a model that is not built.
     """
-    _require_built(model)
+    require_built(model)
     replacements: dict[int, Any] = {}
 
     def visit(operation: Any) -> Any:
@@ -58,15 +58,117 @@ def replace_operations(model: keras.Model, replace: Callable[[Any], Any]) -> ker
     return visit(model)
 
 
+def is_graph(model: Any) -> bool:
+    """Whether a built model is a graph of operations that are all that its call computes."""
+    if not isinstance(model, (keras.Function, keras.Sequential)):
+        return False
+    custom = (part for part in type(model).__mro__ if part.__module__.split(".")[0] != "keras")
+    return bool(model.built) and not any("call" in vars(part) for part in custom)
+
+
+def without_nested(model: keras.Model) -> keras.Model:
+    """The model with nested graphs inlined, see `inlined`; the model itself if it has none."""
+    nested = is_graph(model) and any(is_graph(layer) for layer in model.layers)
+    return inlined(model) if nested and len(model.inputs) == 1 else model
+
+
+def inlined(
+    model: keras.Model,
+    image: keras.KerasTensor | None = None,
+    prepare: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None,
+) -> keras.Model:
+    """A Functional model of the same operations on the same variables, without nested graphs.
+
+    Operations keep their names, except that one with the name of an earlier one gets the name of
+    its model before its own; the output of a nested model is an Identity with the model's name.
+    Operations that keep their name are those of `model`, not copies.
+
+    Args:
+      model: a built Functional or Sequential model with one input; nested ones are inlined, custom
+        ones kept.
+      image: input of the result; None for one like the model's.
+      prepare: operations on the input before those of the model; None for none.
+    """
+    graph = functional_view(model)
+    image = _like(graph.inputs[0]) if image is None else image
+    names = _unique_names(graph)
+    copies: dict[int, keras.Operation] = {}
+
+    def renamed(operation: keras.Operation) -> keras.Operation:
+        if names[id(operation)] == operation.name:
+            return operation
+        if id(operation) not in copies:
+            copies[id(operation)] = with_attributes(operation, name=names[id(operation)])
+        return copies[id(operation)]
+
+    def call(operation: keras.Operation, recorded: Mapping[str, Any]) -> Callable:
+        """The operation, or a nested graph, called with the recorded training argument."""
+
+        def apply(*arguments: Any, **options: Any) -> Any:
+            known = getattr(operation, "_call_context_args", ())
+            options |= {name: value for name, value in recorded.items() if name in known}
+            if is_graph(operation):
+                return run(operation, *arguments, **options)
+            return renamed(operation)(*arguments, **options)
+
+        return apply
+
+    def run(nested: keras.Model, inputs: Any, mask: Any = None, **recorded: Any) -> Any:
+        outputs = functional_view(nested)._run_through_graph(
+            inputs, lambda operation: call(operation, recorded)
+        )
+        if not isinstance(outputs, keras.KerasTensor):
+            return outputs
+        if id(nested) not in copies:
+            copies[id(nested)] = keras.layers.Identity(name=names[id(nested)], autocast=False)
+        return copies[id(nested)](outputs)
+
+    value = image if prepare is None else prepare(image)
+    outputs = graph._run_through_graph(value, lambda operation: call(operation, {}))
+    return keras.Model(image, outputs, name=model.name)
+
+
+def _unique_names(graph: keras.Model) -> dict[int, str]:
+    """Names of all operations of a graph and its nested graphs, by their id."""
+    names: dict[int, str] = {}
+    taken = {_input_name(graph.inputs[0])}
+
+    def visit(model: keras.Model) -> None:
+        operations = functional_view(model).operations
+        nested = [operation for operation in operations if is_graph(operation)]
+        for operation in operations:
+            if id(operation) in names or isinstance(operation, keras.layers.InputLayer):
+                continue
+            name = operation.name
+            while name in taken:
+                name = f"{model.name}_{name}"
+            taken.add(name)
+            names[id(operation)] = name
+        for operation in nested:
+            visit(operation)
+
+    visit(graph)
+    return names
+
+
+def _like(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=_input_name(tensor))
+
+
+def _input_name(tensor: keras.KerasTensor) -> str:
+    return str(tensor._keras_history.operation.name)
+
+
 def functional_view(model: keras.Model) -> keras.Model:
     """An uncompiled Functional model of the graph of a Functional or Sequential model."""
-    _require_built(model)
+    require_built(model)
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def _require_built(model: keras.Model) -> None:
+def require_built(model: keras.Model) -> None:
+    """Raise ValueError unless the model is built."""
     if not model.built:
         raise ValueError(
             f"model must be built: call it on an image first. Received: {model.name!r}, unbuilt"

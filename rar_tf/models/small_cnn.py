@@ -57,12 +57,17 @@ def small_cnn(
         }
 
     layers = keras.layers
+    last = {"data_format": "channels_last"}  # Whatever keras.json says.
     image = keras.Input(input_shape, name="image")
-    h = layers.Conv2D(32, 5, padding="same", activation="relu", name="conv1", **weights(0))(image)
-    h = layers.MaxPooling2D(2, padding="same", name="pool1")(h)
-    h = layers.Conv2D(64, 5, padding="same", activation="relu", name="conv2", **weights(1))(h)
-    h = layers.MaxPooling2D(2, padding="same", name="pool2")(h)
-    h = layers.Flatten(name="flatten")(h)
+    h = layers.Conv2D(32, 5, padding="same", activation="relu", name="conv1", **last, **weights(0))(
+        image
+    )
+    h = layers.MaxPooling2D(2, padding="same", name="pool1", **last)(h)
+    h = layers.Conv2D(64, 5, padding="same", activation="relu", name="conv2", **last, **weights(1))(
+        h
+    )
+    h = layers.MaxPooling2D(2, padding="same", name="pool2", **last)(h)
+    h = layers.Flatten(name="flatten", **last)(h)
     h = layers.Dense(1024, activation="relu", name="dense1", **weights(2))(h)
     logits = layers.Dense(num_classes, dtype="float32", name="logits", **weights(3))(h)
     return keras.Model(image, logits, name=name)

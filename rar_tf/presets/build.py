@@ -1,5 +1,6 @@
 """Construction of the model, optimizer and attack of a preset."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -24,6 +25,7 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
         preset.build_attack(),
         seed=preset.seed,
         precision=preset.optimizer.precision,
+        **dataclasses.asdict(preset.model.convention),
     )
     model.compile(optimizer(preset))
     return model
@@ -83,12 +85,13 @@ def optimizer(preset: Preset) -> keras.optimizers.Optimizer:
 def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
     """The preset's architecture at its initial weights, or the classifier of a `.keras` file.
 
-    A softmax at the end of the file's classifier is removed.
+    Its pixels and outputs are those that it has, see `Convention`.
 
     Raises:
-      ValueError: the file's classifier does not fit the data set.
+      ValueError: the classifier does not fit the data set.
     """
     settings = preset.model
+    models.import_modules(settings.imports or ())
     if settings.from_file or settings.architecture is None:
         return _from_file(preset, num_classes, image_shape)
     model = models.build(
@@ -98,22 +101,31 @@ def classifier(preset: Preset, num_classes: int, image_shape: tuple[int, int, in
         seed=preset.seed,
         weight_decay=preset.optimizer.weight_decay,
     )
+    _check_fit(preset, model, num_classes, image_shape)
     if settings.initializer is not None:
         models.reinitialize(model, settings.initializer, seed=preset.seed)
     models.scale_kernels(model, settings.init_scale or 1.0, first=settings.first_init_scale)
     return model
 
 
-def _from_file(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
-    file = preset.model.init_from
-    model, outputs = models.adapt_to_dataset(
-        models.load_classifier(file), image_shape, num_classes, name=preset.data.name
+def _check_fit(
+    preset: Preset, model: keras.Model, num_classes: int, image_shape: tuple[int, int, int]
+) -> None:
+    """Raises ValueError unless the model fits the data set and can be trained."""
+    adapted = models.adapt_to_dataset(
+        model,
+        image_shape,
+        num_classes,
+        name=preset.data.name,
+        convention=preset.model.convention,
     )
-    if outputs == "log_probability":
-        raise ValueError(
-            "a model to train must end in logits or a softmax layer. Received: "
-            f"{file}, which computes probabilities otherwise"
-        )
+    source = preset.model.init_from if preset.model.from_file else preset.model.architecture
+    models.check_trainable(adapted, str(source))
+
+
+def _from_file(preset: Preset, num_classes: int, image_shape: tuple[int, int, int]) -> keras.Model:
+    model = models.load_classifier(preset.model.init_from)
+    _check_fit(preset, model, num_classes, image_shape)
     if preset.optimizer.weight_decay:
         models.decay_kernels(model, preset.optimizer.weight_decay)
     return model

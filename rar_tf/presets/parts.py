@@ -15,7 +15,7 @@ from rar_tf.datasets.class_order import given_classes
 from rar_tf.datasets.pixels import RESIZES
 from rar_tf.datasets.read_files import Form
 from rar_tf.datasets.registry import check_custom_settings
-from rar_tf.models import INITIALIZERS
+from rar_tf.models import INITIALIZERS, OUTPUTS, PIXELS, Convention, is_model_file
 from rar_tf.naming import check_name
 from rar_tf.objective import Objective, construct, settings
 from rar_tf.presets.optimizer import OptimizerSettings
@@ -76,7 +76,8 @@ class ModelSettings(Part):
         "Architecture of the classifier; None for that of a .keras file.", TRAINING, default=None
     )
     init_from: str = setting(
-        "Weights to start from: scratch, natural (train a natural model first) or a .keras file.",
+        "Weights to start from: scratch, natural (train a natural model first) or a .keras or .h5 "
+        "file.",
         TRAINING,
         default="scratch",
     )
@@ -99,15 +100,49 @@ class ModelSettings(Part):
         optional=True,
     )
 
+    pixels: str | None = setting(
+        f"Pixels that a custom classifier takes: {', '.join(PIXELS)} or a custom MODULE:FUNCTION "
+        "of images in [0, 1]. Default: auto, what its layers show.",
+        TRAINING,
+        default=None,
+        optional=True,
+    )
+    outputs: str | None = setting(
+        "Kind of a custom classifier's outputs. Default: auto.",
+        TRAINING,
+        default=None,
+        choices=OUTPUTS,
+        optional=True,
+    )
+    output_name: str | None = setting(
+        "Name of the output that classifies, of a custom classifier with several.",
+        TRAINING,
+        default=None,
+        optional=True,
+    )
+
+    imports: tuple[str, ...] | None = setting(
+        "Module with a custom classifier's layers; may be given several times.",
+        TRAINING,
+        default=None,
+        name="import",
+        optional=True,
+    )
+
     @property
     def from_file(self) -> bool:
-        """Whether the classifier comes from a `.keras` file."""
-        return self.init_from.endswith(".keras")
+        """Whether the classifier comes from a file."""
+        return is_model_file(self.init_from)
+
+    @property
+    def convention(self) -> Convention:
+        """How the classifier takes pixels and gives classes."""
+        return Convention(self.pixels or "auto", self.outputs or "auto", self.output_name)
 
     def check(self) -> None:
         if self.init_from not in ("scratch", "natural") and not self.from_file:
             raise ValueError(
-                "init_from must be scratch, natural or a .keras file. "
+                "init_from must be scratch, natural or a .keras or .h5 file. "
                 f"Received: init_from={self.init_from}"
             )
         if self.architecture is None and not self.from_file:
@@ -115,6 +150,7 @@ class ModelSettings(Part):
         if self.initializer is not None:
             check_name("initializer", self.initializer, INITIALIZERS)
         self._counts("natural_steps")
+        _ = self.convention  # Checks its values.
         self._positive("init_scale", "first_init_scale")
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rar_tf.models import is_model_file
 from rar_tf.naming import check_name
 from rar_tf.objective import settings
 from rar_tf.presets.fast import INIT_SCALES, fast
@@ -53,7 +54,7 @@ def resolve(
         changed = {**INIT_SCALES.get(changed["architecture"], {}), **changed}
     if changed.get("initializer") == "own":
         del changed["initializer"]
-    if str(changed["init_from"]).endswith(".keras"):
+    if is_model_file(str(changed["init_from"])):
         changed = _without_network_settings(changed, overrides)
     return Preset.from_flat(changed)
 
@@ -72,6 +73,10 @@ def natural_start(preset: Preset) -> Preset:
         first_init_scale=model.first_init_scale,
         image_size=preset.data.image_size,
         **preset.data.for_custom_data,
+        pixels=model.pixels,
+        outputs=model.outputs,
+        output_name=model.output_name,
+        **{"import": model.imports},
         precision=preset.optimizer.precision,
         max_steps=model.natural_steps,
     )

@@ -6,6 +6,8 @@ from rar_tf.evaluation import Accuracy, Interval, Remark, Report
 def summary(report: Report) -> str:
     """Summary of one report as text for a terminal."""
     lines = []
+    if descriptions := (report.model.get("input_convention") or {}).get("descriptions"):
+        lines.append(f"model: {'; '.join(descriptions)}")
     for name, words in (
         ("natural_accuracy", "natural accuracy"),
         ("pgd_accuracy", "PGD accuracy"),

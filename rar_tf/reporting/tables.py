@@ -126,12 +126,17 @@ def header(setting: Setting) -> tuple[str, ...]:
 
 
 def notes(results: list[Result], setting: Setting) -> list[str]:
-    """Lines under a setting's table: how its measurements differ, then its footnotes."""
+    """Lines under a setting's table: conversions of models, differences, then its footnotes."""
     reports: dict[str, list[Report]] = {}
     for result in results:
         if result.setting == setting:
             reports.setdefault(result.approach, []).append(result.report)
-    return [*differences(reports), *footnotes.lines(results, setting)]
+    conversions = [
+        f"{approach}: {'; '.join(descriptions)}."
+        for approach, (first, *_) in reports.items()
+        if (descriptions := (first.model.get("input_convention") or {}).get("descriptions"))
+    ]
+    return [*conversions, *differences(reports), *footnotes.lines(results, setting)]
 
 
 def cells(results: list[Result], setting: Setting) -> list[tuple[str, ...]]:

@@ -1,13 +1,31 @@
-"""Check of a custom objective on two images, before training starts."""
+"""Checks of custom code and models on training images, before training starts."""
 
 import numpy as np
 import tensorflow as tf
 
+from rar_tf import models
 from rar_tf.attack import Attack
 from rar_tf.datasets import ImageData, to_unit
 from rar_tf.naming import call_custom
 from rar_tf.objective import Batch, Objective, ObjectiveValue
 from rar_tf.presets import Preset, build
+from rar_tf.training import RobustModel
+
+
+def check_pixels(model: RobustModel, data: ImageData) -> None:
+    """Raises ValueError where the classifier is clearly better on other pixels than it gets.
+
+    Args:
+      model: model with the classifier.
+      data: data set; some of its training images are used.
+    """
+    split = data.require("train")
+
+    def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = split.read(numbers)
+        return np.asarray(to_unit(images)), labels
+
+    models.check_pixels(model.classifier, model.adapted, read, len(split))
 
 
 def check_objective(
@@ -25,7 +43,8 @@ def check_objective(
       ValueError: the objective fails, returns other than one number per image, or does not depend
         on the weights or, with an attack, on the attacked image.
     """
-    classifier = build.classifier(preset, data.num_classes, data.image_shape)
+    given = build.classifier(preset, data.num_classes, data.image_shape)
+    classifier = models.to_train(given, preset.model.convention).model
     images, labels = data.require("train").read(np.arange(2))
     batch = Batch(tf.constant(to_unit(images)), tf.constant(labels, tf.int32))
 

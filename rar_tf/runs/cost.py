@@ -37,7 +37,7 @@ def step_flops(preset: Preset, classifier: keras.Model) -> dict[str, float]:
 
     Args:
       preset: preset whose objective and attack are used.
-      classifier: images -> logits, of known input shape.
+      classifier: classifier of known input shape.
 
     Raises:
       ValueError: the cost of an operation is not known before the run.

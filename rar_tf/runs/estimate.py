@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from rar_tf.datasets import ImageData, training_batches
 from rar_tf.presets import Preset, build
+from rar_tf.runs.check_objective import check_pixels
 
 _STEPS = 3
 
@@ -23,6 +24,8 @@ def estimate(preset: Preset, data: ImageData) -> str:
     build.check_data(preset, data)
     classifier = build.classifier(preset, data.num_classes, data.image_shape)
     model = build.robust_model(preset, classifier)
+    if preset.model.from_file:
+        check_pixels(model, data)
     batches = training_batches(
         data.require("train"),
         batch_size=preset.optimizer.batch_size,

@@ -14,12 +14,12 @@ from absl import logging
 from rar_tf.chance import is_above_chance
 from rar_tf.checks import check_count
 from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches
-from rar_tf.models import load_classifier
+from rar_tf.models import import_modules, load_classifier
 from rar_tf.naming import is_custom
 from rar_tf.presets import Preset, build, differences, natural_start
 from rar_tf.runs import checkpoints
 from rar_tf.runs.callbacks import Checkpoints, GuardFinite, Progress
-from rar_tf.runs.check_objective import check_objective
+from rar_tf.runs.check_objective import check_objective, check_pixels
 from rar_tf.runs.data_files import embed_record
 from rar_tf.runs.interrupts import Interrupted, StopRequest
 from rar_tf.runs.validation_callback import Validate, read_metrics
@@ -56,7 +56,7 @@ def train(
       distribution: value of `distribute`; None for the current strategy of TensorFlow.
 
     Returns:
-      The classifier, images [B, H, W, C] in [0, 1] -> logits.
+      The classifier, with the pixels and outputs that it has, see `RobustModel.adapted`.
 
     Raises:
       WorkdirError: the folder holds another preset or a run on other data, is in use or cannot be
@@ -113,6 +113,7 @@ class _Run:
 
     def check(self, preset: Preset) -> None:
         """Raises ValueError unless the settings fit the data and the devices."""
+        import_modules(preset.model.imports or ())
         build.check_data(preset, self.data)
         self.distribution.check_batch_size(preset.optimizer.batch_size)
         if is_custom(preset.objective.name):
@@ -121,7 +122,10 @@ class _Run:
     def model(self, preset: Preset) -> RobustModel:
         """The compiled model at its initial weights."""
         classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
-        return build.robust_model(preset, classifier)
+        model = build.robust_model(preset, classifier)
+        if preset.model.from_file:
+            check_pixels(model, self.data)
+        return model
 
     def natural_start(self, preset: Preset) -> Preset:
         """Preset of the natural start, with the run's batch size if its own exceeds the data."""
@@ -227,7 +231,7 @@ def _validate(
     validation = data.require("validation")
     subset = Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
     return Validate(
-        Validator(model.classifier, build.ball(preset)),
+        Validator(model.adapted.model, build.ball(preset)),
         ordered_batches(subset, _VALIDATION_BATCH),
         every=preset.validation.validate_every,
         first_step=first_step,

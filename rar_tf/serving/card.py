@@ -13,6 +13,7 @@ from rar_tf.attribution import Explainer
 from rar_tf.datasets import DataRecord
 from rar_tf.environment import versions
 from rar_tf.evaluation import Remark, Report, load_report
+from rar_tf.models import Conversions
 from rar_tf.runs import Workdir, record_of_model
 from rar_tf.runs.run import below_chance, summary
 
@@ -91,16 +92,19 @@ class Provenance:
 
 
 def model_card(
-    network: keras.Model, outputs: str = "logits", provenance: Provenance | None = None
+    network: keras.Model,
+    conversions: Conversions | None = None,
+    provenance: Provenance | None = None,
 ) -> dict[str, Any]:
     """Model card as plain data.
 
     Args:
-      network: classifier, images -> logits.
-      outputs: how logits were obtained, see `models.to_logits`.
+      network: classifier, images in [0, 1] -> logits.
+      conversions: how it was made of the classifier of a file, see `models.adapt`; None for as is.
       provenance: known facts about the classifier.
     """
     facts = provenance or Provenance()
+    conversions = conversions or Conversions()
     preset = facts.preset or {}
     dataset = preset.get("dataset") or (facts.report and facts.report.dataset["name"])
     limits = [*_LIMITS, *([_DATASET_LIMITS[dataset]] if dataset in _DATASET_LIMITS else [])]
@@ -112,7 +116,8 @@ def model_card(
         "image_shape": list(network.input_shape[1:]),
         "num_classes": network.output_shape[-1],
         "parameters": network.count_params(),
-        "outputs": outputs,
+        "outputs": conversions.outputs,
+        "input_convention": conversions.to_plain(),
         "class_names": facts.class_names,
         "data": facts.data and facts.data.describe(),
         "metrics": [*_validated(facts.validation), *_evaluated(facts.report)],
@@ -151,6 +156,8 @@ def to_markdown(card: dict[str, Any]) -> str:
         f"Images {height}x{width}x{channels}, float32 in [0, 1] -> {card['num_classes']} classes; "
         f"{card['parameters']:,} parameters. Outputs of the model: {card['outputs']}.",
     ]
+    if descriptions := (card.get("input_convention") or {}).get("descriptions"):
+        lines += ["", f"Conversions for the classifier in the file: {'; '.join(descriptions)}."]
     if names := card["class_names"]:
         lines += ["", "Classes: " + ", ".join(f"{k} {name}" for k, name in enumerate(names)) + "."]
     if data := card.get("data"):

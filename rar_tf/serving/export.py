@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rar_tf.attribution import Explainer
 from rar_tf.checks import check_count
-from rar_tf.models import to_logits
+from rar_tf.models import Convention, PixelFn, adapt
 from rar_tf.serving import card as cards
 from rar_tf.serving.endpoints import attribute, decode, in_blocks, predict
 
@@ -26,7 +26,9 @@ def export(
     explainer: Explainer = EXPLAINER,
     nodes_per_pass: int = NODES_PER_PASS,
     images_per_pass: int = IMAGES_PER_PASS,
+    pixels: str | PixelFn = "auto",
     outputs: str = "auto",
+    output_name: str | None = None,
     provenance: cards.Provenance | None = None,
 ) -> pathlib.Path:
     """Writes a SavedModel with the endpoints below, card.json and MODEL_CARD.md.
@@ -43,13 +45,16 @@ def export(
     are in the network at once.
 
     Args:
-      classifier: images [B, H, W, C] in [0, 1] -> logits or probabilities [B, classes].
+      classifier: any Keras classifier. The endpoints take images in [0, 1] whatever pixels it
+        takes, and the card names the conversion.
       folder: folder to write; for TensorFlow Serving its last part is the version number. An
         earlier export there is replaced.
       explainer: integrated gradients that `attribute` computes.
       nodes_per_pass: quadrature nodes of one image in one pass of the classifier.
       images_per_pass: images in one pass of the classifier.
+      pixels: pixels that the classifier takes, see `models.Convention`.
       outputs: kind of the classifier's outputs, see `models.to_logits`.
+      output_name: name of the output that classifies, of a classifier with several.
       provenance: known facts about the classifier, for the card.
 
     Returns:
@@ -67,15 +72,15 @@ def export(
             "explainer must be of method integrated_gradients to be exported. "
             f"Received: method={explainer.method!r}"
         )
-    shape = _image_shape(classifier)
     if folder.exists() and not _is_replaceable(folder):
         raise ValueError(
             f"folder must be new, empty or an earlier export. Received: {folder}, which holds "
             "other files"
         )
-    network, logits_from = to_logits(classifier, outputs)
+    adapted = adapt(classifier, Convention(pixels, outputs, output_name))
+    network, shape = adapted.model, _image_shape(adapted.model)
     _check_names(provenance, network.output_shape[-1])
-    card = cards.model_card(network, logits_from, provenance) | cards.endpoint_facts(
+    card = cards.model_card(network, adapted.conversions, provenance) | cards.endpoint_facts(
         explainer, nodes_per_pass, images_per_pass
     )
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")

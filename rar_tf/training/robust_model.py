@@ -8,7 +8,15 @@ import tensorflow as tf
 
 from rar_tf.attack import Attack
 from rar_tf.checks import float_images, integer_labels, whole_labels
-from rar_tf.models import for_double_backprop, with_affine_start, with_softplus_second_derivative
+from rar_tf.models import (
+    Adapted,
+    Convention,
+    PixelFn,
+    for_double_backprop,
+    to_train,
+    with_affine_start,
+    with_softplus_second_derivative,
+)
 from rar_tf.objective import Batch, Objective, ObjectiveValue
 
 
@@ -22,8 +30,11 @@ class RobustModel(keras.Model):
     (seed, step, row in the global batch): neither the number of devices nor resuming changes them.
 
     Attributes:
-      classifier: the plain Keras model, images [B, H, W, C] in [0, 1] -> logits, that is saved,
-        exported and served. It shares its weights with this model.
+      classifier: the classifier as it was given, with the pixels and outputs that it has, which is
+        saved. It shares its weights with this model.
+      convention: how the classifier takes pixels and gives classes, as its user says.
+      adapted: the classifier as a model, images [B, H, W, C] in [0, 1] -> logits, and what converts
+        it, see `models.adapt`.
     """
 
     def __init__(
@@ -34,32 +45,43 @@ class RobustModel(keras.Model):
         *,
         seed: int = 0,
         precision: str = "float32",
+        pixels: str | PixelFn = "auto",
+        outputs: str = "auto",
+        output_name: str | None = None,
         name: str = "robust_model",
     ) -> None:
         """
         Args:
-          classifier: images -> logits, without a softmax layer.
+          classifier: any Keras classifier that ends in logits, a softmax or one sigmoid; a custom
+            one must have been called on images.
           objective: objective to minimize.
           attack: inner maximization; None only for an objective without one.
           seed: seed of the attack's random starts.
           precision: precision of the computation, see `models.for_double_backprop`; weights stay
             float32.
+          pixels: pixels that the classifier takes, see `models.Convention`.
+          outputs: "auto", "logits" or "probabilities": the classifier's outputs.
+          output_name: name of the output that classifies, of a classifier with several.
           name: name of the model.
 
         Raises:
-          ValueError: the attack is missing, its start has a zero gradient of the score, or the
-            classifier lacks a layer of the objective.
+          ValueError: the attack is missing, its start has a zero gradient of the score, the
+            classifier lacks a layer of the objective, ends in probabilities that no layer to remove
+            computes, or has another error of `models.adapt`.
         """
         super().__init__(name=name)
         _check_attack(objective, attack)
-        objective.check_layers(classifier)
         self.classifier = classifier
-        network = for_double_backprop(classifier, precision, keep=objective.layers)
+        self.convention = Convention(pixels, outputs, output_name)
+        adapted = to_train(classifier, self.convention)
+        objective.check_layers(adapted.model)
+        network = for_double_backprop(adapted.model, precision, keep=objective.layers)
         attacked = network = with_affine_start(network)
         if objective.softplus_beta is not None:
             attacked = with_softplus_second_derivative(network, objective.softplus_beta)
             attacked = with_affine_start(attacked)
-        # Both share the classifier's weights, which Keras would count again as attributes.
+        # All share the classifier's weights, which Keras would count again as attributes.
+        self._adapted = lambda: adapted
         self._networks = lambda: (network, attacked)
         self.objective = objective
         self.attack = attack if objective.attacked else None
@@ -67,9 +89,14 @@ class RobustModel(keras.Model):
         names = ("loss", "term", "accuracy", "gradient_norm")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
 
+    @property
+    def adapted(self) -> Adapted:
+        """The classifier as a model from images to logits, and what converts it."""
+        return self._adapted()
+
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits of the classifier."""
-        return self.classifier(inputs, training=training)
+        """Logits of images [B, H, W, C] in [0, 1]."""
+        return self.adapted.model(inputs, training=training)
 
     def compile(self, optimizer: Any = "adam", **options: Any) -> None:
         """`keras.Model.compile` without XLA, whose second gradient of max pooling is wrong."""
@@ -97,7 +124,7 @@ class RobustModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one step on (x, y), or ({"image": x, "target_map": t}, y); returns the metrics."""
-        batch = _unpack(data, self.classifier)
+        batch = _unpack(data, self.adapted.model)
         x_adv = self.find_adversary(batch)
         network = self._networks()[0]
         with tf.GradientTape() as tape:
@@ -116,8 +143,8 @@ class RobustModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Natural loss (nats) and accuracy of a batch."""
-        batch = _unpack(data, self.classifier)
-        value = Objective(threat=None)(self.classifier, batch, batch.image)
+        batch = _unpack(data, self.adapted.model)
+        value = Objective(threat=None)(self.adapted.model, batch, batch.image)
         self.trackers["loss"].update_state(value.total)
         self.trackers["accuracy"].update_state(_is_correct(value.logits, batch.label))
         return {name: self.trackers[name].result() for name in ("loss", "accuracy")}

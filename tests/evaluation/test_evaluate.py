@@ -29,7 +29,7 @@ from tests.support.tiny_evaluation import SHAPE, own_data, own_model, quick_prot
 
 MODEL = own_model()
 IMAGES, LABELS = own_data(MODEL)
-MODEL_LOGITS, _ = logits_of(MODEL, EvaluationSet((IMAGES, LABELS)))
+MODEL_LOGITS = logits_of(MODEL, EvaluationSet((IMAGES, LABELS))).model
 
 
 def quick(output=None, data=(IMAGES, LABELS), **options):

@@ -1,5 +1,6 @@
 """Each example runs on small inputs and prints what its docstring announces."""
 
+import json
 import pathlib
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from examples import custom_images, custom_objective, robustness_gate
+from examples import binary_classifier, custom_images, custom_objective, robustness_gate
 from rar_tf.attribution import Explainer, integrated_gradients, label_loss
 from rar_tf.objective import Batch
 from rar_tf.presets import resolve
@@ -44,6 +45,28 @@ def test_from_natural_to_robust_to_served(photos, tmp_path, capsys):
     endpoint = tf.saved_model.load(str(output / "served" / "1")).signatures["serve"]
     x = np.random.default_rng(1).random((2, 24, 24, 3)).astype("float32")
     np.testing.assert_allclose(endpoint(image=tf.constant(x))["logits"], model(x), atol=1e-5)
+
+
+def test_a_binary_model_keeps_its_pixels_and_its_sigmoid(tmp_path, capsys):
+    labels = np.arange(80) % 3
+    levels = np.random.default_rng(0).integers(0, 80, (80, 12, 12, 1))
+    images = (levels + 80 * labels[:, None, None, None]).astype("uint8")
+    np.savez(tmp_path / "three.npz", images=images, labels=labels)
+    binary_classifier.main(
+        [f"--dataset=npz:{tmp_path}/three.npz", "--classes=0,2", f"--output={tmp_path}/out",
+         "--epochs=20", "--steps=3", "--examples=1"]
+    )  # fmt: skip
+    text = capsys.readouterr().out
+    words = "pixels scaled to [0, 255], as its first layers take them; one sigmoid output"
+    assert text.count(words) == 2 and text.count("natural accuracy: 1.0000") == 2
+    shown = text.splitlines()[-1].split("probability of 2 ")[1].split()
+    assert float(shown[0]) == pytest.approx(float(shown[3]), abs=2e-4)
+    model = keras.models.load_model(tmp_path / "out/model.keras")
+    assert model.output_shape == (None, 1)
+    np.testing.assert_array_equal(model(images)[:, 0] > 0.5, labels == 2)
+    card = json.loads((tmp_path / "out/served/1/card.json").read_text())
+    assert card["input_convention"]["pixels"] == "0..255"
+    assert card["input_convention"]["outputs"] == "sigmoid_as_two_logits"
 
 
 def test_custom_objective_is_the_squared_norm():

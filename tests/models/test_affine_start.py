@@ -124,3 +124,35 @@ class Subclassed(keras.Model):
 def test_other_networks_have_none(make):
     model = make()
     assert with_affine_start(model).affine_start is None
+
+
+def converted(*first):
+    """The network behind conversions of its pixels."""
+    steps = [*first, keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization()]
+    head = [keras.layers.Activation("tanh"), keras.layers.Flatten(), keras.layers.Dense(3)]
+    image = h = keras.Input((12, 12, 1))
+    for step in (*steps, *head):
+        h = step(h)
+    return keras.Model(image, h)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        (keras.layers.Rescaling(255.0, -100.0), keras.layers.ZeroPadding2D(1)),
+        (lambda v: keras.ops.subtract(v, 0.5), lambda v: v / 0.25, lambda v: 3.0 * v),
+        (keras.layers.Normalization(mean=0.4, variance=0.09),),
+    ],
+)
+def test_conversions_of_pixels_belong_to_the_affine_part(first):
+    network = with_affine_start(converted(*first))
+    affine, upper = network.affine_start
+    assert any(isinstance(layer, keras.layers.Conv2D) for layer in affine.layers)
+    np.testing.assert_allclose(upper(affine(X)), network(X), atol=1e-6)
+    line = affine(0.3 * X + 0.7 * OTHER)
+    np.testing.assert_allclose(line, 0.3 * affine(X) + 0.7 * affine(OTHER), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("first", [lambda v: 1.0 / (v + 1.0), lambda v: v * v, keras.ops.sqrt])
+def test_other_operations_end_it(first):
+    assert with_affine_start(converted(first)).affine_start is None

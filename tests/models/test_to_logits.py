@@ -164,15 +164,15 @@ def test_stripped_model_of_mixed_precision_keeps_float32_logits(x):
         ),
         (
             lambda: to_logits(functional(*head("sigmoid"), name="many")),
-            r"end in logits or a softmax\. Received: a sigmoid at the end of 'many'",
+            r"end in logits or a softmax, .* Received: independent sigmoids at the end of 'many'",
         ),
         (
-            lambda: to_logits(functional(*head(units=1))),
-            r"one output \[B, classes >= 2\]\. Received: \(None, 1\)",
+            lambda: to_logits(functional(*head("softmax", units=1))),
+            r"softmax must have at least two outputs, .* Received: one at the end of 'model'",
         ),
         (
             lambda: to_logits(functional(keras.layers.Conv2D(3, 1))),
-            r"one output \[B, classes >= 2\]\. Received: \(None, 2, 2, 3\)",
+            r"one output \[B, classes\]\. Received: \(None, 2, 2, 3\)",
         ),
         (
             lambda: to_logits(functional(*head(), lambda h: [h, h])),

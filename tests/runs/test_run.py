@@ -114,7 +114,7 @@ def own_model(path, *, activation=None, probabilities=False):
     return model
 
 
-def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(tmp_path):
+def test_ones_own_classifier_is_trained_on_from_its_weights_and_keeps_its_softmax(tmp_path):
     own = own_model(tmp_path / "own.keras", activation="softmax")
     preset = tiny_run.preset().replace(
         init_from=str(tmp_path / "own.keras"),
@@ -124,13 +124,14 @@ def test_ones_own_classifier_is_trained_on_from_its_weights_without_its_softmax(
     )
     trained = train(preset, Workdir(tmp_path / "run"), tiny_run.tiny_data())
     x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
-    np.testing.assert_allclose(keras.ops.softmax(trained(x)), own(x), atol=1e-5)
+    np.testing.assert_allclose(trained(x), own(x), atol=1e-5)
+    np.testing.assert_allclose(load_classifier(tmp_path / "run/model.keras")(x), trained(x))
     built = build.classifier(preset, 3, (8, 8, 1))
     kernel = built.get_weights()[0]
     assert float(sum(built.losses)) == pytest.approx(np.sum(kernel**2), rel=1e-5)
     own_model(tmp_path / "odd.keras", activation="softplus", probabilities=True)
     preset = preset.replace(init_from=str(tmp_path / "odd.keras"))
-    with pytest.raises(ValueError, match=r"must end in logits or a softmax layer.*odd\.keras"):
+    with pytest.raises(ValueError, match=r"must end in logits, a softmax layer .*odd\.keras"):
         train(preset, Workdir(tmp_path / "odd"), tiny_run.tiny_data())
     assert not (tmp_path / "odd").exists()
 

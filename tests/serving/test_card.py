@@ -7,6 +7,7 @@ import pytest
 
 from rar_tf.attribution import Explainer
 from rar_tf.evaluation import Accuracy, Interval, Report
+from rar_tf.models import Conversions
 from rar_tf.presets import resolve
 from rar_tf.serving import Provenance, card, model_card
 from tests.support import tiny_classifier as tiny
@@ -89,7 +90,7 @@ def test_a_report_is_read_from_its_file(tmp_path):
 def test_the_card_tells_people_everything(tmp_path):
     preset = resolve("fashion_mnist", "ig_norm")
     known = Provenance(preset.to_flat(), None, report())
-    data = model_card(tiny.classifier(), "stripped_softmax", known)
+    data = model_card(tiny.classifier(), Conversions(outputs="stripped_softmax"), known)
     data |= card.endpoint_facts(Explainer(steps=9, rule="right"), 25, 8)
     card.write(data, tmp_path / "card.json", tmp_path / "MODEL_CARD.md")
     assert json.loads((tmp_path / "card.json").read_text()) == json.loads(json.dumps(data))
