@@ -73,7 +73,7 @@ def _require_built(model: keras.Model) -> None:
         )
 
 
-def with_attributes(layer: keras.Layer, **attributes: Any) -> keras.Layer:
+def with_attributes(layer: keras.Layer, /, **attributes: Any) -> keras.Layer:
     """A copy of a built layer on the same variables, with some attributes replaced."""
     copy = object.__new__(type(layer))
     # A built layer refuses new attributes in `__setattr__`, so they are set in `vars`. Nodes and
