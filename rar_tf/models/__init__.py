@@ -9,6 +9,11 @@ from rar_tf.models.activations import (
 )
 from rar_tf.models.adapt import adapt_to_dataset
 from rar_tf.models.affine_start import AffineStart, with_affine_start
+from rar_tf.models.batch_statistics import (
+    BATCH_STATISTICS,
+    batch_normalizations,
+    with_batch_statistics,
+)
 from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
 from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
@@ -22,10 +27,12 @@ from rar_tf.models.weight_decay import decay_kernels
 __all__ = [
     "AffineStart",
     "ARCHITECTURES",
+    "BATCH_STATISTICS",
     "INITIALIZERS",
     "NORMALIZATIONS",
     "OUTPUTS",
     "PRECISIONS",
+    "batch_normalizations",
     "build",
     "for_double_backprop",
     "count_relus",
@@ -44,6 +51,7 @@ __all__ = [
     "softplus_twin",
     "to_logits",
     "with_affine_start",
+    "with_batch_statistics",
     "with_derivatives_of_second_half",
     "with_softplus_second_derivative",
 ]

@@ -1,7 +1,6 @@
 """Second derivatives that TensorFlow lacks or computes wrongly: resizing, moments, softsign."""
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from rar_tf.models import op_gradients  # noqa: F401  Importing it registers the gradients.
 from rar_tf.models.custom_layers import is_code_unknown
-from rar_tf.models.rewrite import kind, replace_operations, with_attributes
+from rar_tf.models.rewrite import kind, replace_operations, with_call
 
 _RESIZING = ("resizing", "resize", "upsampling2d")
 _NORMALIZATION = ("layernormalization", "layernorm", "groupnormalization")
@@ -48,11 +47,11 @@ def _replacement(value: Any) -> Any:
         return _softsign
     name = kind(value)
     if name == "softsign":
-        return with_attributes(value, call=_softsign)
+        return with_call(value, lambda _, x: _softsign(x))
     if name in _RESIZING:
-        return with_attributes(value, call=_InFloat32(value.call))
+        return with_call(value, _in_float32)
     if name in _NORMALIZATION:
-        return with_attributes(value, call=_WithExactMoments(value.call))
+        return with_call(value, _with_exact_moments)
     return value
 
 
@@ -60,34 +59,21 @@ def _with_moments(value: Any) -> Any:
     is_subclassed = isinstance(value, keras.Model) and not isinstance(
         value, (keras.Function, keras.Sequential)
     )
-    if not is_subclassed and not is_code_unknown(value):
-        return value
-    copy = with_attributes(value)
-    vars(copy)["call"] = _WithExactMoments(copy.call)
-    return copy
+    if is_subclassed or is_code_unknown(value):
+        return with_call(value, _with_exact_moments)
+    return value
 
 
-@dataclasses.dataclass(frozen=True)
-class _InFloat32:
-    """A call whose first argument is in float32 at least, and its result of the former type."""
-
-    function: Callable
-
-    def __call__(self, x: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
-        exact = x if tf.as_dtype(x.dtype).size >= 4 else tf.cast(x, tf.float32)
-        result = self.function(exact, *arguments, **options)
-        return tf.cast(result, x.dtype) if exact is not x else result
+def _in_float32(call: Callable, x: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
+    """A call with its first argument in float32 at least, and its result of the former type."""
+    exact = x if tf.as_dtype(x.dtype).size >= 4 else tf.cast(x, tf.float32)
+    result = call(exact, *arguments, **options)
+    return tf.cast(result, x.dtype) if exact is not x else result
 
 
-@dataclasses.dataclass(frozen=True)
-class _WithExactMoments:
-    """A call in which `tf.nn.moments` has all derivatives."""
-
-    function: Callable
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        with exact_moments():
-            return self.function(*arguments, **options)
+def _with_exact_moments(call: Callable, *arguments: Any, **options: Any) -> Any:
+    with exact_moments():
+        return call(*arguments, **options)
 
 
 @contextlib.contextmanager

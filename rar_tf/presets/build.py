@@ -24,6 +24,7 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
         preset.build_attack(),
         seed=preset.seed,
         precision=preset.optimizer.precision,
+        batch_statistics=preset.model.batch_statistics or "moving",
     )
     model.compile(optimizer(preset))
     return model

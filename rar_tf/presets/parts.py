@@ -15,7 +15,7 @@ from rar_tf.datasets.class_order import given_classes
 from rar_tf.datasets.pixels import RESIZES
 from rar_tf.datasets.read_files import Form
 from rar_tf.datasets.registry import check_custom_settings
-from rar_tf.models import INITIALIZERS
+from rar_tf.models import BATCH_STATISTICS, INITIALIZERS
 from rar_tf.naming import check_name
 from rar_tf.objective import Objective, construct, settings
 from rar_tf.presets.optimizer import OptimizerSettings
@@ -98,6 +98,13 @@ class ModelSettings(Part):
         default=None,
         optional=True,
     )
+    batch_statistics: str | None = setting(
+        "Statistics of BatchNormalization in training: moving (by default) or frozen.",
+        TRAINING,
+        default=None,
+        choices=BATCH_STATISTICS,
+        optional=True,
+    )
 
     @property
     def from_file(self) -> bool:
@@ -114,6 +121,8 @@ class ModelSettings(Part):
             raise ValueError("architecture must be given. Received: None")
         if self.initializer is not None:
             check_name("initializer", self.initializer, INITIALIZERS)
+        if self.batch_statistics is not None:
+            check_name("batch_statistics", self.batch_statistics, BATCH_STATISTICS)
         self._counts("natural_steps")
         self._positive("init_scale", "first_init_scale")
 

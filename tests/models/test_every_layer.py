@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from rar_tf.models import for_double_backprop
+from rar_tf.models import for_double_backprop, softplus_twin
 from rar_tf.models.second_derivatives import exact_moments
 from tests.support.finite_differences import X, assert_agree, network
 
@@ -374,3 +374,23 @@ def test_moments_of_a_subclassed_model():
     model = Subclassed()
     model(tf.cast(X, tf.float32))
     assert_agree(for_double_backprop(model), 3e-3, 1e-2)
+
+
+def test_later_rewriting_reaches_the_attributes_of_custom_code():
+    """A copy's call must read the copy's attributes."""
+
+    class Activated(layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.activation = keras.activations.relu
+
+        def call(self, x):
+            return self.activation(x)
+
+    model = network(lambda h: Activated()(h))
+    x = tf.cast(X, tf.float32)
+    expected = softplus_twin(model, 2.0)(x)
+    assert np.abs(expected - model(x)).max() > 1e-3
+    np.testing.assert_allclose(
+        softplus_twin(for_double_backprop(model), 2.0)(x), expected, atol=1e-6
+    )
