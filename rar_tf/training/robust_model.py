@@ -1,5 +1,6 @@
 """RobustModel: a Keras model that trains a classifier by an objective and an attack."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ class RobustModel(keras.Model):
         """The model of `get_config`."""
         arguments = config | {
             "classifier": keras.saving.deserialize_keras_object(
-                config["classifier"], custom_objects=custom_objects
+                copy.deepcopy(config["classifier"]), custom_objects=custom_objects
             ),
             "objective": saving.objective_from_config(config["objective"]),
             "attack": saving.attack_from_config(config["attack"]),
