@@ -18,6 +18,7 @@ from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
 from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
 from rar_tf.models.loading import load_classifier
+from rar_tf.models.modern import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
@@ -32,6 +33,7 @@ __all__ = [
     "NORMALIZATIONS",
     "OUTPUTS",
     "PRECISIONS",
+    "batch_norm_cnn",
     "batch_normalizations",
     "build",
     "for_double_backprop",
@@ -41,12 +43,14 @@ __all__ = [
     "flower_resnet",
     "gtsrb_resnet",
     "load_classifier",
+    "mobile_net",
     "nonlinear_layers",
     "reinitialize",
     "scale_kernels",
     "relu_with_softplus_second_derivative",
     "resnet18",
     "small_cnn",
+    "small_vit",
     "softplus",
     "softplus_twin",
     "to_logits",

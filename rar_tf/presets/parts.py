@@ -123,6 +123,11 @@ class ModelSettings(Part):
             check_name("initializer", self.initializer, INITIALIZERS)
         if self.batch_statistics is not None:
             check_name("batch_statistics", self.batch_statistics, BATCH_STATISTICS)
+        if self.batch_statistics == "frozen" and self.init_from == "scratch":
+            raise ValueError(
+                "batch_statistics=frozen needs statistics of a trained model: init_from=natural or "
+                "a .keras file. Received: init_from=scratch"
+            )
         self._counts("natural_steps")
         self._positive("init_scale", "first_init_scale")
 
