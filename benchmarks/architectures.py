@@ -13,6 +13,7 @@ are chosen on validation images (the default), test images are for the final fig
 import csv
 import io
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -111,11 +112,13 @@ def measure(classifier, data: datasets.ImageData, store: pathlib.Path) -> dict[s
         nodes_per_pass=25,
         seed=FLAGS.seed,
     )
+    # No mean where no image has the right label.
+    top_k, kendall = (report.metrics[name].mean for name in ("top_k", "kendall"))
     figures = {
         "NA": 100 * report.natural_accuracy.value,
         "AA": 100 * report.pgd_accuracy.value,
-        "IN": 100 * report.metrics["top_k"].mean,
-        "CO": report.metrics["kendall"].mean,
+        "IN": math.nan if top_k is None else 100 * top_k,
+        "CO": math.nan if kendall is None else kendall,
         "images": report.counts["attacked"],
     }
     write_atomically(store, json.dumps(figures).encode())
