@@ -147,7 +147,7 @@ def row_of(text: str, data: datasets.ImageData) -> list[str]:
     lowest = np.min(accuracies[1:], 0)
     shown = [accuracies[0][0], *lowest, *accuracies[-1], own[0], estimated[0], own[1], estimated[1]]
     used = preset.to_flat().get("weight", "")
-    return [objective, str(used), "scratch" if start else "natural", statistics] + [
+    return [f"`{objective}`", str(used), "scratch" if start else "natural", statistics] + [
         f"{value:.3f}" for value in shown
     ]
 

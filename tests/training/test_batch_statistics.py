@@ -181,6 +181,28 @@ def test_a_run_saves_and_validates_the_statistics_that_belong_to_the_weights(tmp
     assert read_metrics(workdir.metrics) == rows
 
 
+def test_a_run_on_two_devices_ends_with_the_statistics_of_one(tmp_path):
+    preset = tiny_run.preset().replace(
+        architecture=ARCHITECTURE,
+        init_scale=None,
+        first_init_scale=None,
+        ema=0.5,
+        optimizer="momentum",
+        adam_epsilon=None,
+        learning_rate=0.05,
+        precision="float32",
+        max_steps=2,
+        validate_every=1,
+    )
+    data = tiny_run.tiny_data()
+    one, two = (
+        train(preset, Workdir(tmp_path / name), data, distribution=distribution)
+        for name, distribution in (("one", None), ("two", two_devices()))
+    )
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
 def test_aat_keeps_the_accuracy_of_a_pretrained_network():
     """The moving statistics follow the weights: no validation without them loses accuracy."""
     labels = (np.arange(96) % 3).astype("int32")
