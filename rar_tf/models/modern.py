@@ -74,7 +74,7 @@ def small_vit(
     seed: int = 0,
     name: str = "small_vit",
 ) -> keras.Model:
-    """Vision transformer without a class token  [Dosovitskiy et al. 2021; Beyer et al. 2022].
+    """Vision transformer without a class token  [Dosovitskiy et al. 2021], [Beyer et al. 2022].
 
     Args:
       num_classes: number of logits.
