@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from rar_tf.attack import Attack, LpBall
 from rar_tf.objective import OBJECTIVES, aat, natural
+from rar_tf.presets import build
 from rar_tf.runs import Workdir, train
 from rar_tf.runs.validation_callback import read_metrics
 from rar_tf.training import PopulationStatistics, RobustModel
@@ -148,6 +149,22 @@ def test_two_devices_equal_one(name):
     one, two = weights(tf.distribute.get_strategy()), weights(two_devices().strategy)
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_a_preset_chooses_the_statistics():
+    preset = tiny_run.preset().replace(
+        architecture=ARCHITECTURE, init_scale=None, first_init_scale=None, precision="float32"
+    )
+    with pytest.raises(ValueError, match="needs statistics of a trained model.*init_from=scratch"):
+        preset.replace(batch_statistics="frozen")
+    natural_start = preset.replace(init_from="natural", natural_steps=2)
+    for mode in (None, "frozen"):
+        classifier = batch_norm_classifier()
+        chosen = natural_start if mode is None else natural_start.replace(batch_statistics=mode)
+        model = build.robust_model(chosen, classifier)
+        before = statistics(classifier)
+        model.train_step((tf.constant(X), tf.constant(Y)))
+        assert any(changed(before, statistics(classifier))) == (mode is None)
 
 
 ARCHITECTURE = "tests.support.modern_models:batch_norm_classifier"
