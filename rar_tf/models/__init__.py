@@ -9,12 +9,18 @@ from rar_tf.models.activations import (
 )
 from rar_tf.models.adapt import Adapted, adapt, adapt_to_dataset, check_trainable, to_train
 from rar_tf.models.affine_start import AffineStart, with_affine_start
+from rar_tf.models.batch_statistics import (
+    BATCH_STATISTICS,
+    batch_normalizations,
+    with_batch_statistics,
+)
 from rar_tf.models.convention import Convention, Conversions
 from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
 from rar_tf.models.input_layout import image_shape
 from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
 from rar_tf.models.loading import import_modules, is_model_file, load_classifier
+from rar_tf.models.modern import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.models.pixel_check import check_pixels
 from rar_tf.models.pixels import PIXELS, PixelFn
 from rar_tf.models.registry import ARCHITECTURES, build
@@ -28,6 +34,7 @@ __all__ = [
     "Adapted",
     "AffineStart",
     "ARCHITECTURES",
+    "BATCH_STATISTICS",
     "Conversions",
     "Convention",
     "INITIALIZERS",
@@ -37,6 +44,8 @@ __all__ = [
     "PRECISIONS",
     "PixelFn",
     "adapt",
+    "batch_norm_cnn",
+    "batch_normalizations",
     "build",
     "check_pixels",
     "check_trainable",
@@ -50,17 +59,20 @@ __all__ = [
     "import_modules",
     "is_model_file",
     "load_classifier",
+    "mobile_net",
     "nonlinear_layers",
     "reinitialize",
     "scale_kernels",
     "relu_with_softplus_second_derivative",
     "resnet18",
     "small_cnn",
+    "small_vit",
     "softplus",
     "softplus_twin",
     "to_logits",
     "to_train",
     "with_affine_start",
+    "with_batch_statistics",
     "with_derivatives_of_second_half",
     "with_softplus_second_derivative",
     "without_nested",

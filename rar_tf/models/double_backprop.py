@@ -150,7 +150,7 @@ def _max_pool(h: tf.Tensor) -> tf.Tensor:
 
 def _is_halving(operation: keras.Operation) -> bool:
     """Whether this is max pooling by 2 of even sides, channels last, at each of its uses."""
-    if type(operation) is not keras.layers.MaxPooling2D:
+    if type(operation) is not keras.layers.MaxPooling2D or operation.activity_regularizer:
         return False
     sides = [side for node in operation._inbound_nodes for side in node.input_tensors[0].shape[1:3]]
     return (
@@ -179,6 +179,8 @@ def _layers_before_pooling(
         layer = node.parent_nodes[0].operation
         monotone = getattr(layer, "activation", None) is keras.activations.relu
         single_use = consumers[layer] == uses[layer] == 1 and layer not in outputs
-        if monotone and single_use and layer.name not in keep and type(layer) in _WITH_ACTIVATION:
+        # An activity regularizer is of the layer's own output.
+        movable = type(layer) in _WITH_ACTIVATION and layer.activity_regularizer is None
+        if monotone and single_use and layer.name not in keep and movable:
             layers[pooling] = layer
     return layers

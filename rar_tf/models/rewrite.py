@@ -1,5 +1,7 @@
 """Replacing operations of a model, on the same variables."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -175,22 +177,57 @@ def require_built(model: keras.Model) -> None:
         )
 
 
-def with_attributes(layer: keras.Layer, **attributes: Any) -> keras.Layer:
+def with_attributes(layer: keras.Layer, /, **attributes: Any) -> keras.Layer:
     """A copy of a built layer on the same variables, with some attributes replaced."""
     copy = object.__new__(type(layer))
     # A built layer refuses new attributes in `__setattr__`, so they are set in `vars`. Nodes and
     # losses are not shared.
     vars(copy).update(vars(layer))
     vars(copy).update(_inbound_nodes=[], _outbound_nodes=[], _losses=[], _loss_ids=set())
+    call = vars(layer).get("call")
+    if isinstance(call, _Call):  # The copy's call reads the copy's attributes.
+        vars(copy)["call"] = dataclasses.replace(call, operation=copy)
     vars(copy).update(attributes)
     return copy
+
+
+def with_call(operation: keras.Operation, around: Callable) -> keras.Operation:
+    """A copy of a built layer or of an operation, on the same variables, with another call.
+
+    Args:
+      operation: the layer or operation.
+      around: (former call, *arguments, **options) -> outputs.
+    """
+    copy = with_attributes(operation)
+    former = vars(copy).get("call")
+    arounds = former.arounds if isinstance(former, _Call) else ()
+    vars(copy)["call"] = _Call(copy, (*arounds, around))
+    return copy
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """Call of an operation by its class, with functions around it, the last one outermost."""
+
+    operation: keras.Operation
+    arounds: tuple[Callable, ...]
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        call: Callable = functools.partial(type(self.operation).call, self.operation)
+        for around in self.arounds:
+            call = functools.partial(around, call)
+        return call(*arguments, **options)
 
 
 def elementwise(operation: keras.Operation, function: Callable[[Any], Any]) -> keras.Layer:
     """A layer that applies `function`, with the name and precision of `operation`."""
     # An operation of `keras.ops` keeps the dtype of its input, a layer casts to its dtype.
     if isinstance(operation, keras.Layer):
-        casting = {"dtype": operation.dtype_policy, "autocast": operation.autocast}
+        casting = {
+            "dtype": operation.dtype_policy,
+            "autocast": operation.autocast,
+            "activity_regularizer": operation.activity_regularizer,
+        }
     else:
         casting = {"autocast": False}
     return _Elementwise(function, name=operation.name, **casting)

@@ -20,7 +20,7 @@ from rar_tf.objective.map_objectives import (
     far,
     igr,
 )
-from rar_tf.objective.objective import Batch, Objective, ObjectiveValue, Term
+from rar_tf.objective.objective import Batch, Construction, Objective, ObjectiveValue, Term
 from rar_tf.objective.registry import OBJECTIVES, construct, register, settings
 from rar_tf.objective.settings import Setting
 from rar_tf.objective.sizes import SizeFn
@@ -30,6 +30,7 @@ __all__ = [
     "DISSIMILARITIES",
     "OBJECTIVES",
     "Batch",
+    "Construction",
     "DissimilarityFn",
     "Objective",
     "ObjectiveValue",

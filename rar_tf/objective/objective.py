@@ -2,8 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -33,12 +33,24 @@ Term = Callable[[keras.Model, Batch, tf.Tensor], tf.Tensor]
 
 
 class ObjectiveValue(NamedTuple):
-    """Values per example [B]: total = loss + weight * term, and the logits of the loss."""
+    """Values per example [B]: total = loss + weight * term, and the logits of the loss.
+
+    `penalties` are the scalar losses that the classifier adds to the pass of the loss in training
+    mode, such as regularizers of weights and activities.
+    """
 
     total: tf.Tensor
     loss: tf.Tensor
     term: tf.Tensor
     logits: tf.Tensor
+    penalties: Sequence[tf.Tensor] = ()
+
+
+class Construction(NamedTuple):
+    """How an objective was made: the constructor's name in the registry, and its settings."""
+
+    name: str
+    settings: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Objective:
         attacks; values and first derivatives are those of ReLU  [FAR sec. 4]. None for plain
         ReLU.
       layers: names of layers whose activations the term depends on.
+      construction: how the objective was made; None where no registered constructor made it, as
+        after `dataclasses.replace`.
     """
 
     base: str = "clean"
@@ -77,6 +91,9 @@ class Objective:
     keep_label: bool = False
     softplus_beta: float | None = None
     layers: tuple[str, ...] = ()
+    construction: Construction | None = dataclasses.field(
+        default=None, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.threat not in ("ball", "transport", None):
@@ -142,16 +159,25 @@ class Objective:
         """
         ends = (batch.image, x_adv) if self.base == "clean" else (x_adv, batch.image)
         logits = classifier(ends[0], training=training)
+        # Of this pass: the next one replaces them.
+        penalties = tuple(classifier.losses) if training else ()
         loss = cross_entropy(logits, batch.label)
         if self.term is None or self.weight == 0:
-            return ObjectiveValue(loss, loss, tf.zeros_like(loss), logits)
+            return ObjectiveValue(loss, loss, tf.zeros_like(loss), logits, penalties)
         term = _per_example(self.term(classifier, batch, x_adv))
         if self.completeness:
             other = cross_entropy(classifier(ends[1], training=training), batch.label)
             if self.base == "clean" and self.weight == 1:
                 loss = tf.stop_gradient(loss)  # Its gradient cancels.
             term += other - loss if self.base == "clean" else loss - other
-        return ObjectiveValue(loss + self.weight * term, loss, term, logits)
+        return ObjectiveValue(loss + self.weight * term, loss, term, logits, penalties)
+
+
+def constructed(objective: Objective, name: str, settings: Mapping[str, Any]) -> Objective:
+    """A copy of the objective that states how it was made."""
+    copy = dataclasses.replace(objective)
+    object.__setattr__(copy, "construction", Construction(name, dict(settings)))
+    return copy
 
 
 def _per_example(term: tf.Tensor) -> tf.Tensor:

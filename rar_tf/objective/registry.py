@@ -5,12 +5,13 @@ constructors alike.
 """
 
 import functools
+import inspect
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from rar_tf.naming import call_custom, find, is_custom
-from rar_tf.objective.objective import Objective
+from rar_tf.objective.objective import Objective, constructed
 from rar_tf.objective.settings import Setting, settings_of
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {}
@@ -18,9 +19,33 @@ Constructor = typing.TypeVar("Constructor", bound=Callable[..., Objective])
 
 
 def register(constructor: Constructor) -> Constructor:
-    """Add a constructor to the registry under its own name."""
-    OBJECTIVES[constructor.__name__] = constructor
-    return constructor
+    """Add a constructor to the registry under its own name.
+
+    Returns:
+      The constructor, whose objectives state their name and settings (`Objective.construction`).
+    """
+    name, signature = constructor.__name__, inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def construct(*args: Any, **arguments: Any) -> Objective:
+        objective = constructor(*args, **arguments)
+        bound = signature.bind(*args, **arguments)
+        bound.apply_defaults()
+        return constructed(objective, name, _settings(constructor, bound.arguments))
+
+    OBJECTIVES[name] = construct
+    return typing.cast(Constructor, construct)
+
+
+def _settings(constructor: Callable, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that are settings, and others that are not the default."""
+    parameters = inspect.signature(constructor).parameters
+    accepted = settings_of(constructor)
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name in accepted or value is not parameters[name].default
+    }
 
 
 @functools.cache
@@ -61,5 +86,6 @@ def construct(objective: str, values: Mapping[str, Any]) -> Objective:
             raise ValueError(f"{name} must be given for objective={objective}. Received: None")
     constructor = find("objective", objective, OBJECTIVES)
     if is_custom(objective):
-        return call_custom("objective", objective, constructor, Objective, **given)
+        made = call_custom("objective", objective, constructor, Objective, **given)
+        return constructed(made, objective, given)
     return constructor(**given)

@@ -25,6 +25,7 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
         preset.build_attack(),
         seed=preset.seed,
         precision=preset.optimizer.precision,
+        batch_statistics=preset.model.batch_statistics or "moving",
         **dataclasses.asdict(preset.model.convention),
     )
     model.compile(optimizer(preset))

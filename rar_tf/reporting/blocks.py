@@ -161,6 +161,9 @@ TABLES: Mapping[str, Callable[[pathlib.Path], str]] = {
     "accuracy_attacks": lambda results: measurements.accuracy_attacks(
         _csv_rows(results / "accuracy_attacks.csv")
     ),
+    "architectures": lambda results: measurements.architectures(
+        _csv_rows(results / "architectures.csv")
+    ),
     "ablation": lambda results: measurements.ablation(_json_rows(results / "ablation.json")),
     "sweeps": lambda results: measurements.sweeps(_json_rows(results / "ablation.json")),
     "step_time": lambda results: measurements.step_time(_json_rows(results / "step_time.json")),

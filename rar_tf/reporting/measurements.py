@@ -164,6 +164,26 @@ def accuracy_attacks(rows: Rows) -> str:
     return table(("model", "images", *attacks), lines)
 
 
+def architectures(rows: Rows) -> str:
+    """NA, AA, IN and CO before and after the training of each architecture and objective.
+
+    Args:
+      rows: of the CSV file that `benchmarks.architectures` writes, one for each training.
+    """
+    header = ("architecture", "objective", "images", "seed", "steps", "minutes")
+    lines = []
+    for row in rows:
+        cells = [f"`{row['architecture']}`", f"`{row['objective']}`"]
+        cells += [f"{row['split']}, {row['images']}", row["seed"], row["steps"], row["minutes"]]
+        for name, digits in (("NA", 1), ("AA", 1), ("IN", 1), ("CO", 3)):
+            before, after = (float(row[f"{name}_{when}"]) for when in ("before", "after"))
+            cells.append(
+                f"{before:.{digits}f} -> {after:.{digits}f} ({after - before:+.{digits}f})"
+            )
+        lines.append(cells)
+    return table((*header, "NA", "AA", "IN", "CO"), lines)
+
+
 def ablation(rows: Rows) -> str:
     """Settings of presets and the four figures on validation images, a line for each model.
 

@@ -13,7 +13,7 @@ from absl import logging
 
 from rar_tf.chance import is_above_chance
 from rar_tf.checks import check_count
-from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches
+from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches, training_batches
 from rar_tf.models import import_modules, load_classifier
 from rar_tf.naming import is_custom
 from rar_tf.presets import Preset, build, differences, natural_start
@@ -26,11 +26,13 @@ from rar_tf.runs.validation_callback import Validate, read_metrics
 from rar_tf.runs.workdir import Workdir
 from rar_tf.training.distribution import Distribution
 from rar_tf.training.loop import run_steps
+from rar_tf.training.population import PopulationStatistics
 from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.validation import Validator
 
 NUM_VALIDATION_IMAGES = 512
 _VALIDATION_BATCH = 128
+_NUM_STATISTICS_IMAGES = 2048
 
 
 def train(
@@ -106,8 +108,11 @@ class _Run:
                     natural = self.train(natural_preset, workdir.natural, is_start=True)
                     model.classifier.set_weights(natural.get_weights())
                 model.optimizer.build(model.trainable_variables)
-                self.fit(model, preset, workdir, is_start)
+                statistics = self.statistics(model, preset)
+                self.fit(model, preset, workdir, statistics, is_start)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
+                if statistics is not None:
+                    statistics.estimate()
                 save_classifier(model.classifier, workdir.model, self.record)
                 return model.classifier
 
@@ -134,7 +139,23 @@ class _Run:
             return natural.replace(batch_size=preset.optimizer.batch_size)
         return natural
 
-    def fit(self, model: RobustModel, preset: Preset, workdir: Workdir, is_start: bool) -> None:
+    def statistics(self, model: RobustModel, preset: Preset) -> PopulationStatistics | None:
+        """Statistics for validated and saved weights, of unperturbed images; None if frozen."""
+        if preset.model.batch_statistics == "frozen":
+            return None
+        split, batch_size = self.data.require("train"), preset.optimizer.batch_size
+        steps = math.ceil(min(_NUM_STATISTICS_IMAGES, len(split)) / batch_size)
+        batches = training_batches(split, batch_size=batch_size, seed=preset.seed, steps=steps)
+        return PopulationStatistics(model.adapted.model, batches)
+
+    def fit(
+        self,
+        model: RobustModel,
+        preset: Preset,
+        workdir: Workdir,
+        statistics: PopulationStatistics | None,
+        is_start: bool,
+    ) -> None:
         """Train from the latest checkpoint to `preset.optimizer.max_steps`."""
         first_step = checkpoints.restore_latest(workdir.checkpoints, model, data=self.record.digest)
         if first_step:
@@ -156,7 +177,7 @@ class _Run:
             every = preset.validation.checkpoint_every
             callbacks = [
                 GuardFinite(workdir.checkpoints),
-                _validate(model, preset, workdir, self.data, first_step),
+                _validate(model, preset, workdir, self.data, statistics, first_step),
                 Checkpoints(
                     workdir.checkpoints,
                     every,
@@ -226,7 +247,12 @@ def below_chance(row: dict[str, Any]) -> str | None:
 
 
 def _validate(
-    model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData, first_step: int
+    model: RobustModel,
+    preset: Preset,
+    workdir: Workdir,
+    data: ImageData,
+    statistics: PopulationStatistics | None,
+    first_step: int,
 ) -> Validate:
     validation = data.require("validation")
     subset = Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
@@ -238,6 +264,7 @@ def _validate(
         max_steps=preset.optimizer.max_steps,
         metrics=workdir.metrics,
         tensorboard=workdir.tensorboard,
+        statistics=statistics,
     )
 
 

@@ -16,6 +16,7 @@ from absl import logging
 from rar_tf.files import write_atomically
 from rar_tf.runs.callbacks import WINDOW
 from rar_tf.training.averaging import averaged_weights
+from rar_tf.training.population import PopulationStatistics
 from rar_tf.training.validation import Validation, Validator
 
 
@@ -37,9 +38,10 @@ class Validate(keras.callbacks.Callback):
         max_steps: int,
         metrics: pathlib.Path,
         tensorboard: pathlib.Path,
+        statistics: PopulationStatistics | None = None,
     ) -> None:
         super().__init__()
-        self._validator, self._batches = validator, batches
+        self._validator, self._batches, self._statistics = validator, batches, statistics
         self._every, self._first, self._max = every, first_step, max_steps
         self._path, self._tensorboard = metrics, tensorboard
         self._rows: list[dict[str, Any]] = []
@@ -64,7 +66,11 @@ class Validate(keras.callbacks.Callback):
         self._events.close()
 
     def _validate(self, step: int) -> None:
-        with averaged_weights(self.model):
+        # Weights that no step has changed have their own statistics.
+        belonging = (
+            self._statistics.applied() if self._statistics and step else contextlib.nullcontext()
+        )
+        with averaged_weights(self.model), belonging:
             row = {"step": step, **dataclasses.asdict(self._validator(self._batches))}
         logging.info(
             "step %d, validation on %d images: natural accuracy %.4f, PGD accuracy %.4f, "

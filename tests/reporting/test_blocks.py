@@ -130,3 +130,17 @@ def test_accuracies_under_attack_stand_in_a_line_a_model(results):
         "| `m` | 9 | 50.0 | 44.4 |",
         "| `n` | 9 | 0.0 | 0.0 |",
     ]
+
+
+def test_architectures_before_and_after_with_their_difference(tmp_path):
+    names = [f"{name}_{when}" for name in ("NA", "AA", "IN", "CO") for when in ("before", "after")]
+    header = ["architecture", "objective", "seed", "split", "images", "steps", "minutes", *names]
+    values = ["small_vit", "aat", "0", "test", "190", "700", "9.8"]
+    values += ["90.00", "88.25", "1.00", "20.00", "40.00", "60.50", "0.4500", "0.6125"]
+    text = f"{','.join(header)}\n{','.join(values)}\n"
+    (tmp_path / "architectures.csv").write_text(text)
+    line = render("architectures", tmp_path).splitlines()[-1]
+    assert line == (
+        "| `small_vit` | `aat` | test, 190 | 0 | 700 | 9.8 | 90.0 -> 88.2 (-1.8) | "
+        "1.0 -> 20.0 (+19.0) | 40.0 -> 60.5 (+20.5) | 0.450 -> 0.613 (+0.163) |"
+    )

@@ -155,8 +155,8 @@ def test_attacks_do_not_move_batch_statistics():
     model = robust(classifier, ig_norm(ig_steps=2))
     fit(model)
     mean = classifier.layers[2].moving_mean.numpy()
-    # One update by the clean batch alone: momentum 0.99 from zero.
-    np.testing.assert_allclose(mean, 0.01 * X.reshape(8, -1).mean(0), rtol=1e-4)
+    # One update by the clean batch alone: momentum 0.9, from zero.
+    np.testing.assert_allclose(mean, 0.1 * X.reshape(8, -1).mean(0), rtol=1e-4)
 
 
 def test_regularization_losses_count_once_on_any_number_of_devices():
@@ -195,8 +195,6 @@ def test_errors():
     model = robust(linear_classifier(), natural())
     with pytest.raises(ValueError, match=r"class numbers of shape \[B\], not one-hot.*\(8, 3\)"):
         fit(model, y=np.eye(3)[Y])
-    with pytest.raises(ValueError, match="Received: sample weights"):
-        model.fit(X, Y, sample_weight=np.ones(8), verbose=0)
 
 
 def test_averaged_weights_are_the_exponential_average():
