@@ -176,9 +176,8 @@ def _form(model: Model, name: str, image_size: tuple[int, ...] | None) -> dict[s
     """
     preset = model.preset
     form: dict[str, Any] = {"image_size": image_size or preset.get("image_size")}
-    shape = models.image_shape(model.classifier)
-    if name.startswith(("folder:", "csv:")) and shape is not None:
-        height, width, channels = shape
+    if name.startswith(("folder:", "csv:")):
+        height, width, channels = models.image_shape(model.classifier)
         if None not in (height, width):
             form["image_size"] = form["image_size"] or (height, width)
         form["channels"] = channels if channels in (1, 3) else None
@@ -253,5 +252,4 @@ def load_model() -> Model:
     reading = convention(preset)
     import_custom_code(preset)
     classifier = models.load_classifier(path)
-    record = record_of_model(path)
-    return Model(flag, str(path), path.parent, preset, classifier, reading, record)
+    return Model(flag, str(path), path.parent, preset, classifier, reading, record_of_model(path))

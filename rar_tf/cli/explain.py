@@ -92,18 +92,15 @@ def _from_file(
     model: evaluated_model.Model, data: datasets.ImageData | None
 ) -> tuple[np.ndarray, str]:
     """Image of the file in the size that the model takes, and no note."""
-    shape = models.image_shape(model.classifier)
-    if data is not None:
-        shape = data.image_shape
-    elif model.data is not None:
-        shape = model.data.image_shape
-    if shape is None:
+    known = data or model.data
+    height, width, channels = known.image_shape if known else models.image_shape(model.classifier)
+    if height is None or width is None or channels is None:
         raise ValueError(
             "--dataset must be given for a model that does not say the size of its images. "
             f"Received: {model.classifier.name!r}"
         )
     resize = FLAGS.resize or model.preset.get("resize") or "stretch"
-    return datasets.read_image(FLAGS.image, shape, resize), ""
+    return datasets.read_image(FLAGS.image, (height, width, channels), resize), ""
 
 
 def _line(explanation: evaluation.Explanation, name: str) -> str:

@@ -73,6 +73,7 @@ def preset_from_flags() -> Preset:
 
 
 _POSITIONAL = ("dataset", "objective")
+_REPEATED = ("import",)  # Given several times, not as a list.
 
 
 def _fields() -> dict[str, dataclasses.Field]:
@@ -88,7 +89,7 @@ def _define_fields(title: str) -> None:
         kinds = kinds_of(field)
         if field.metadata["choices"]:
             flags.DEFINE_enum(name, None, list(field.metadata["choices"]), text)
-        elif tuple in kinds and "str" in str(field.type):
+        elif name in _REPEATED:
             flags.DEFINE_multi_string(name, None, text)
         elif tuple in kinds:
             flags.DEFINE_list(name, None, text)

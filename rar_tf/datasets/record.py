@@ -51,7 +51,7 @@ class DataRecord:
     """
 
     class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     splits: Mapping[str, SplitRecord]
     is_named: bool = True
 
@@ -69,9 +69,7 @@ class DataRecord:
                 if plain is None
                 else SplitRecord(len(plain), plain.digests, plain.labels, plain.files)
             )
-        height, width, channels = data.image_shape
-        shape = (height, width, channels)
-        return cls(tuple(data.class_names), shape, splits, data.is_named)
+        return cls(tuple(data.class_names), tuple(data.image_shape), splits, data.is_named)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -118,12 +116,11 @@ class DataRecord:
                 )
                 for name, count in described["images"].items()
             }
-            names = tuple(map(str, described["class_names"]))
-            height, width, channels = map(int, described["image_shape"])
+            names, shape = tuple(map(str, described["class_names"])), described["image_shape"]
             is_named = bool(described.get("is_named", True))
-            record = cls(names, (height, width, channels), splits, is_named)
+            record = cls(names, tuple(map(int, shape)), splits, is_named)
             fits = not arrays or record.digest == described["digest"]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a record of data: {type(error).__name__}: {error}") from error
         if not fits:
             raise ValueError(f"its digest is not {described['digest']}")

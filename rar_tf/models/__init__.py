@@ -7,7 +7,7 @@ from rar_tf.models.activations import (
     softplus_twin,
     with_softplus_second_derivative,
 )
-from rar_tf.models.adapt import Adapted, adapt, adapt_to_dataset, check_trainable, to_train
+from rar_tf.models.adapt import Adapted, adapt
 from rar_tf.models.affine_start import AffineStart, with_affine_start
 from rar_tf.models.batch_statistics import (
     BATCH_STATISTICS,
@@ -27,6 +27,7 @@ from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.rewrite import without_nested
 from rar_tf.models.small_cnn import small_cnn
+from rar_tf.models.suitability import adapt_to_dataset, check_trainable, to_train
 from rar_tf.models.to_logits import OUTPUTS, to_logits
 from rar_tf.models.weight_decay import decay_kernels
 

@@ -1,6 +1,7 @@
 """The adapter: any Keras classifier as a model from images in [0, 1] to logits."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
@@ -19,7 +20,7 @@ from rar_tf.models.pixels import (
     pixel_function,
 )
 from rar_tf.models.rewrite import inlined, is_graph
-from rar_tf.models.to_logits import CONVERSIONS, to_logits, with_one_output
+from rar_tf.models.to_logits import CONVERSIONS, to_logits
 from rar_tf.naming import json_default
 
 # Side of a sample image where the classifier takes any.
@@ -80,7 +81,7 @@ def adapt(
         sample = tf.random.stateless_uniform(shape, seed=(0, 0))
     pixels = _pixels(classifier, convention.pixels, layout, sample)
     model, notes = _with_images(classifier, pixels, layout)
-    model, output_name = with_one_output(model, convention.output_name)
+    model, output_name = _with_one_output(model, convention.output_name)
     _check_call(model, sample)
     model, outputs = to_logits(model, convention.outputs, sample=sample)
     chosen = [] if output_name is None else [f"output {output_name} of several taken"]
@@ -195,6 +196,32 @@ def _pixel_layer(function: PixelFn | PixelRange) -> keras.layers.Layer:
     return keras.layers.Lambda(function, name="to_pixel_range", dtype="float32")
 
 
+def _with_one_output(model: keras.Model, output_name: str | None) -> tuple[keras.Model, str | None]:
+    """The model with the named one of its outputs, and the name; (model, None) for the only one."""
+    structure = getattr(model, "_outputs_struct", None)
+    structure = structure if isinstance(structure, Mapping) else None
+    tensors = list(model.outputs)
+    names = [tensor._keras_history.operation.name for tensor in tensors]
+    if structure is not None:
+        names, tensors = list(structure), list(structure.values())
+    if len(set(names)) < len(names):
+        names = [str(number) for number in range(len(names))]
+    by_name = {str(i): tensor for i, tensor in enumerate(tensors)} | dict(
+        zip(names, tensors, strict=True)
+    )
+    if output_name is None and len(tensors) == 1:
+        output_name = names[0]
+    if output_name not in by_name:
+        raise ValueError(
+            f"output_name must be one of the model's outputs, {', '.join(names)}. "
+            f"Received: output_name={output_name}"
+        )
+    if len(tensors) == 1 and structure is None:
+        return model, None
+    chosen = keras.Model(model.inputs[0], by_name[output_name], name=model.name)
+    return chosen, output_name if len(tensors) > 1 else None
+
+
 def _log(classifier: keras.Model, conversions: Conversions) -> None:
     """Log the conversions of a model the first time."""
     entry = (classifier.name, conversions.text)
@@ -203,73 +230,3 @@ def _log(classifier: keras.Model, conversions: Conversions) -> None:
         # Names of layers are no proof.
         log = logging.warning if conversions.pixels_by == "family" else logging.info
         log("model %s: %s", *entry)
-
-
-def to_train(classifier: keras.Model, convention: Convention | None = None) -> Adapted:
-    """`adapt`, for training: the logits must be those of a layer, not logarithms of probabilities.
-
-    Args:
-      classifier: a built Keras classifier.
-      convention: what its user says of it; None for nothing.
-
-    Raises:
-      ValueError: probabilities that no layer to remove computes, or an error of `adapt`.
-    """
-    adapted = adapt(classifier, convention)
-    check_trainable(adapted, classifier.name)
-    return adapted
-
-
-def check_trainable(adapted: Adapted, name: str) -> None:
-    """Raise ValueError for logarithms of probabilities, whose gradient may vanish.
-
-    Args:
-      adapted: an adapted classifier.
-      name: name of the classifier in the error.
-    """
-    if adapted.conversions.outputs == "log_probability":
-        raise ValueError(
-            "a model to train must end in logits, a softmax layer or one sigmoid. Received: "
-            f"{name}, which computes probabilities otherwise"
-        )
-
-
-def adapt_to_dataset(
-    classifier: keras.Model,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
-    *,
-    name: str,
-    exact: bool = True,
-    convention: Convention | None = None,
-    sample: tf.Tensor | None = None,
-) -> Adapted:
-    """`adapt`, after checks that the classifier fits the data set.
-
-    Args:
-      classifier: a Keras classifier.
-      image_shape: (H, W, C) of the data set's images, pixels in [0, 1].
-      num_classes: number of classes of the data set.
-      name: name of the data set in errors.
-      exact: whether the classifier may not have more classes than `num_classes`.
-      convention: what its user says of it; None for nothing.
-      sample: images [B, H, W, C] to call it with; by default 8 of noise.
-
-    Raises:
-      ValueError: another number of classes, outputs that are not finite, or an error of `adapt`.
-    """
-    if sample is None:
-        sample = tf.random.stateless_uniform((8, *image_shape), seed=(0, 0))
-    adapted = adapt(classifier, convention, image_shape=image_shape, sample=sample, name=name)
-    logits = adapted.model(sample, training=False)
-    classes = logits.shape[-1]
-    if classes != num_classes if exact else classes < num_classes:
-        raise ValueError(
-            f"model must have {'' if exact else 'at least '}{num_classes} classes, as {name} "
-            f"has. Received: a model of {classes} classes"
-        )
-    if not bool(tf.reduce_all(tf.math.is_finite(logits))):
-        raise ValueError(
-            f"model must give finite logits of images of {name}. Received: NaN or infinity"
-        )
-    return adapted

@@ -66,17 +66,15 @@ def input_layout(classifier: keras.Model, image_shape: Shape | None, name: str) 
     return Layout(image_shape, channels_first)
 
 
-def image_shape(classifier: keras.Model) -> tuple[int, int, int] | None:
+def image_shape(classifier: keras.Model) -> tuple[int | None, int | None, int | None]:
     """(H, W, C) of the images that a classifier takes; None where it takes any or does not say.
 
     Raises:
       ValueError: an error of `input_layout`.
     """
     if input_shape(classifier) is None:
-        return None
+        return None, None, None
     height, width, channels = input_layout(classifier, None, "the data").image_shape
-    if height is None or width is None or channels is None:
-        return None
     return height, width, channels
 
 

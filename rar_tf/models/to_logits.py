@@ -1,6 +1,5 @@
 """Conversion of a classifier with any outputs to images -> logits."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -26,32 +25,6 @@ CONVERSIONS = {
     "sigmoid_as_two_logits": "one sigmoid output p = sigmoid(z) read as two logits (-z/2, z/2)",
     "logit_as_two_logits": "one logit z read as two logits (-z/2, z/2)",
 }
-
-
-def with_one_output(model: keras.Model, output_name: str | None) -> tuple[keras.Model, str | None]:
-    """The model with the named one of its outputs, and the name; (model, None) for the only one."""
-    structure = getattr(model, "_outputs_struct", None)
-    structure = structure if isinstance(structure, Mapping) else None
-    tensors = list(model.outputs)
-    names = [tensor._keras_history.operation.name for tensor in tensors]
-    if structure is not None:
-        names, tensors = list(structure), list(structure.values())
-    if len(set(names)) < len(names):
-        names = [str(number) for number in range(len(names))]
-    by_name = {str(i): tensor for i, tensor in enumerate(tensors)} | dict(
-        zip(names, tensors, strict=True)
-    )
-    if output_name is None and len(tensors) == 1:
-        output_name = names[0]
-    if output_name not in by_name:
-        raise ValueError(
-            f"output_name must be one of the model's outputs, {', '.join(names)}. "
-            f"Received: output_name={output_name}"
-        )
-    if len(tensors) == 1 and structure is None:
-        return model, None
-    chosen = keras.Model(model.inputs[0], by_name[output_name], name=model.name)
-    return chosen, output_name if len(tensors) > 1 else None
 
 
 def to_logits(

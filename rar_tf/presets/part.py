@@ -90,21 +90,17 @@ def kinds_of(field: dataclasses.Field) -> tuple[type, ...]:
     return tuple(typing.get_origin(hint) or hint for hint in hints)
 
 
-def _parts_of(field: dataclasses.Field) -> tuple[type, ...]:
-    """Types of the entries of a field of tuples."""
-    return (str,) if "tuple[str" in str(field.type) else (int, float)
-
-
 def _check_type(field: dataclasses.Field, value: Any) -> None:
     """Raises ValueError unless the value has the field's type; an integer is a float too."""
     kinds = kinds_of(field)
     if float in kinds:
         kinds = (*kinds, int)
     parts = value if isinstance(value, tuple) else ()
+    part_kinds = str if "str" in str(field.type) else (int, float)
     if (
         not isinstance(value, kinds)
         or (isinstance(value, bool) and bool not in kinds)
-        or not all(isinstance(part, _parts_of(field)) for part in parts)
+        or not all(isinstance(part, part_kinds) for part in parts)
     ):
         name = name_of(field)
         wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)

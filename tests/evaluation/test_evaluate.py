@@ -269,8 +269,11 @@ def test_model_files(tmp_path):
     for name in ("cut.keras", "other.keras"):
         with pytest.raises(ValueError, match=f"complete .keras file that loads in safe.*{name}"):
             load_classifier(tmp_path / name)
-    with pytest.raises(ValueError, match="model must be a .keras file. Received: .*mine.h5"):
+    with pytest.raises(ValueError, match="complete .h5 file that loads in safe mode. .*mine.h5"):
         load_classifier(tmp_path / "mine.h5")
+    (tmp_path / "mine.pt").write_bytes(b"")
+    with pytest.raises(ValueError, match="model must be a .keras or .h5 file. .*mine.pt"):
+        load_classifier(tmp_path / "mine.pt")
     with pytest.raises(FileNotFoundError, match="which is not there"):
         load_classifier(tmp_path / "none.keras")
 

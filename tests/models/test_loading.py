@@ -1,5 +1,6 @@
 """Files and folders that hold models, and what is said of those that cannot be loaded."""
 
+import importlib
 import sys
 import textwrap
 import zipfile
@@ -49,9 +50,7 @@ def code(tmp_path, monkeypatch):
     (tmp_path / "user_code.py").write_text(textwrap.dedent(MODULE))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    import user_code
-
-    yield user_code
+    yield importlib.import_module("user_code")
     forget()
 
 

@@ -206,7 +206,11 @@ def test_overrides_none_leaves_and_zero_is_respected():
             {"initializer": "GG"},
             "initializer must be .*GN.*'GG'",
         ),
-        (("fashion_mnist", "madry"), {"init_from": "me.h5"}, "natural or a .keras file.*me.h5"),
+        (
+            ("fashion_mnist", "madry"),
+            {"init_from": "me.pt"},
+            "natural or a .keras or .h5 file.*me.pt",
+        ),
         (("gtsrb", "madry"), {"image_size": (8, 0)}, "image_size must be .*Received: .*=8,0"),
         (
             ("gtsrb", "madry"),

@@ -107,6 +107,7 @@ def test_missing_splits_and_unfit_start_models_are_named(tmp_path):
 
 
 def own_model(path, *, activation=None, probabilities=False):
+    keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 1))
     z = keras.layers.Dense(3, activation=activation)(keras.layers.Flatten()(image))
     model = keras.Model(image, z / keras.ops.sum(z, -1, True) if probabilities else z)
