@@ -62,6 +62,7 @@ def run() -> str:
         output=output,
         batch_size=FLAGS.batch_size,
         nodes_per_pass=FLAGS.nodes_per_pass,
+        precision=FLAGS.precision,
         seed=FLAGS.seed,
         num_pictures=FLAGS.num_pictures,
         model_info=model.info,

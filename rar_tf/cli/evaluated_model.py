@@ -86,6 +86,13 @@ flags.DEFINE_integer(
     "Nodes of a map in one pass of the classifier; memory grows with batch_size * nodes_per_pass.",
 )
 flags.DEFINE_alias("chunk", "nodes_per_pass")
+flags.DEFINE_enum(
+    "precision",
+    models.AUTO,
+    [models.AUTO, *models.PRECISIONS],
+    "Precision of the searches; the measured maps are computed in float32. auto: bfloat16 in a "
+    "named attack's coarse maps where a trial shows that it works and is faster.",
+)
 flags.DEFINE_integer("seed", 0, "Seed for random starts.")
 
 

@@ -46,6 +46,7 @@ def run() -> str:
         index=int(FLAGS.image) if from_data else 0,
         seed=FLAGS.seed,
         nodes_per_pass=FLAGS.nodes_per_pass,
+        precision=FLAGS.precision,
     )
     name = _name(explanation.row.label, model, data)
     output = pathlib.Path(FLAGS.output)

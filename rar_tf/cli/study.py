@@ -18,6 +18,7 @@ import json
 import pathlib
 import signal
 import types
+from typing import Any
 
 from absl import flags, logging
 
@@ -133,7 +134,11 @@ class Runner:
             batch_size=FLAGS.batch_size,
             seed=FLAGS.seed,
             num_pictures=4,
-            model_info={"file": str(workdir.model), "preset": json.loads(preset.to_json())},
+            # With the precision that a trial has chosen.
+            model_info={
+                "file": str(workdir.model),
+                "preset": json.loads(workdir.preset.read_text(encoding="utf-8")),
+            },
         )
 
     def reports(self) -> dict[studies.Case, evaluation.Report]:
@@ -182,12 +187,23 @@ class Runner:
             "num_examples": report.dataset["num_examples"],
             "seed": report.seed,
         }
+        # Precisions follow from trials on the machine.
+        wanted, measured = (_without_precision(values) for values in (wanted, measured))
         changed = [name for name in wanted if wanted[name] != measured[name]]
         if changed:
             raise ValueError(
                 f"--output must be a new folder or hold this study. Received: {self.root}, where "
                 f"{case.name} has another {', '.join(changed)}"
             )
+
+
+def _without_precision(value: Any) -> Any:
+    """Plain data without the entries of name "precision", at any depth."""
+    if isinstance(value, dict):
+        return {n: _without_precision(part) for n, part in value.items() if n != "precision"}
+    if isinstance(value, (list, tuple)):
+        return [_without_precision(part) for part in value]
+    return value
 
 
 def draw(runner: Runner) -> None:

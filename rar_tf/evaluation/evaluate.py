@@ -23,8 +23,9 @@ from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
 from rar_tf.evaluation.output_folder import OutputFolder, output_folder
+from rar_tf.evaluation.precision import with_precision
 from rar_tf.evaluation.prediction_attacks import PredictionAttack
-from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.protocols import ATTACKS, Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.remarks import with_remarks
 from rar_tf.evaluation.report import Accuracy, Report
@@ -44,6 +45,7 @@ def evaluate(
     output: str | pathlib.Path | None = None,
     batch_size: int = 32,
     nodes_per_pass: int | None = 10,
+    precision: str = "auto",
     seed: int = 0,
     num_pictures: int = 24,
     model_info: dict[str, Any] | None = None,
@@ -71,6 +73,9 @@ def evaluate(
       batch_size: number of images in a batch of the attack on maps.
       nodes_per_pass: nodes of a map in one pass; None for all. Memory grows with
         batch_size * nodes_per_pass.
+      precision: precision of the searches' networks, one of `models.PRECISIONS`, or "auto": a
+        named attack takes its coarse maps in bfloat16 where a trial on this processor shows that
+        it works and is faster, else in float32. The measured maps are computed in float32.
       seed: seed of random starts.
       num_pictures: number of attacked images to keep pictures of.
       model_info: further facts on the model for the report, such as its preset.
@@ -84,7 +89,16 @@ def evaluate(
     attacked_set = EvaluationSet(dataset, split=split, num_examples=num_examples)
     protocol = _as_protocol(protocol, attacked_set)
     attack = _as_attack(attack, protocol)
+    is_named = attack.name in ATTACKS and attack == protocol.attack(attack.name)
     network, outputs = logits_of(classifier, attacked_set, outputs)
+    attack = with_precision(
+        attack,
+        network,
+        precision,
+        is_named=is_named,
+        image_shape=attacked_set.image_shape,
+        output=output,
+    )
     attack = for_map(
         attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
     )

@@ -12,7 +12,8 @@ from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
-from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.precision import with_precision
+from rar_tf.evaluation.protocols import ATTACKS, Protocol
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ def explain(
     index: int = 0,
     seed: int = 0,
     nodes_per_pass: int | None = 10,
+    precision: str = "auto",
 ) -> Explanation:
     """Explain the predicted class of an image, and attack the explanation.
 
@@ -56,6 +58,7 @@ def explain(
       index: number of the image in the result.
       seed: seed of random starts.
       nodes_per_pass: nodes of a map in one pass; None for all.
+      precision: precision of the searches' networks, see `evaluate`.
 
     Raises:
       ValueError: an image that does not fit the classifier, or an unknown attack.
@@ -68,7 +71,11 @@ def explain(
     label = int(tf.argmax(network(tf.constant(x), training=False), -1)[0])
     labelled = EvaluationSet((x, np.array([label], np.int32)))
     if isinstance(attack, str):
+        is_named = attack in ATTACKS
         attack = protocol.attack(attack)
+    else:
+        is_named = False
+    attack = with_precision(attack, network, precision, is_named=is_named, image_shape=x.shape[1:])
     attack = for_map(attack, protocol.explainer, network, tf.constant(x), tf.constant([label]))
     # All metrics are those of the perturbed image that is shown.
     attack = dataclasses.replace(attack, worst_of_each_metric=False)

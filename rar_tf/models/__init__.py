@@ -13,6 +13,7 @@ from rar_tf.models.double_backprop import PRECISIONS, for_double_backprop
 from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
 from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
 from rar_tf.models.loading import load_classifier
+from rar_tf.models.precision import AUTO, PrecisionTrial, check_precision, try_precisions
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
@@ -22,10 +23,14 @@ from rar_tf.models.weight_decay import decay_kernels
 __all__ = [
     "AffineStart",
     "ARCHITECTURES",
+    "AUTO",
     "INITIALIZERS",
     "NORMALIZATIONS",
     "OUTPUTS",
     "PRECISIONS",
+    "PrecisionTrial",
+    "check_precision",
+    "try_precisions",
     "build",
     "for_double_backprop",
     "count_relus",

@@ -23,10 +23,23 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
         preset.objective.build(),
         preset.build_attack(),
         seed=preset.seed,
-        precision=preset.optimizer.precision,
+        precision=precision(preset, classifier),
     )
     model.compile(optimizer(preset))
     return model
+
+
+def precision(preset: Preset, classifier: keras.Model) -> str:
+    """The preset's precision, or that of a trial of this classifier where it is "auto".
+
+    Raises:
+      ValueError: the preset's precision does not work on this processor.
+    """
+    name = preset.optimizer.precision
+    if name == models.AUTO:
+        return models.try_precisions(classifier).precision
+    models.check_precision(classifier, name)
+    return name
 
 
 def ball(preset: Preset) -> LpBall:

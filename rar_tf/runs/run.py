@@ -14,7 +14,7 @@ from absl import logging
 from rar_tf.chance import is_above_chance
 from rar_tf.checks import check_count
 from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches
-from rar_tf.models import load_classifier
+from rar_tf.models import AUTO, PRECISIONS, load_classifier, try_precisions
 from rar_tf.naming import is_custom
 from rar_tf.presets import Preset, build, differences, natural_start
 from rar_tf.runs import checkpoints
@@ -93,12 +93,22 @@ class _Run:
         # Validate every setting before writing a file.
         self.check(preset)
         natural_preset = self.natural_start(preset) if preset.model.init_from == "natural" else None
-        model = None if workdir.model.exists() else self.model(preset)
+        classifier = None
+        if not workdir.model.exists():
+            classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
+        preset, reason = self.with_precision(preset, workdir, classifier)
+        model = None if classifier is None else build.robust_model(preset, classifier)
         with workdir.locked(), workdir.writing():
             workdir.claim(preset)
             workdir.claim_data(self.record)
             with workdir.logging():
                 logging.info("%s: data from %s", preset.objective.name, self.data.source)
+                logging.info(
+                    "%s: precision %s, %s",
+                    preset.objective.name,
+                    preset.optimizer.precision,
+                    reason,
+                )
                 if model is None:
                     logging.info("%s: already trained, %s", preset.objective.name, workdir.model)
                     return load_classifier(workdir.model)
@@ -118,10 +128,27 @@ class _Run:
         if is_custom(preset.objective.name):
             check_objective(preset, preset.objective.build(), preset.build_attack(), self.data)
 
-    def model(self, preset: Preset) -> RobustModel:
-        """The compiled model at its initial weights."""
-        classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
-        return build.robust_model(preset, classifier)
+    def with_precision(
+        self, preset: Preset, workdir: Workdir, classifier: keras.Model | None
+    ) -> tuple[Preset, str]:
+        """The preset with a precision in place of "auto", and the reason for it in words.
+
+        A run that resumes keeps the precision that it was begun with; all workers take the
+        chief's.
+
+        Args:
+          preset: preset of the run.
+          workdir: folder of the run.
+          classifier: classifier of the run; None where it is already trained.
+        """
+        if preset.optimizer.precision != AUTO:
+            return preset, "as given"
+        begun = workdir.precision()
+        if begun is not None or classifier is None:
+            return preset.replace(precision=begun or PRECISIONS[0]), "with which the run was begun"
+        trial = try_precisions(classifier)
+        name = self.distribution.broadcast(trial.precision.encode()).decode()
+        return preset.replace(precision=name), f"as {trial.reason}"
 
     def natural_start(self, preset: Preset) -> Preset:
         """Preset of the natural start, with the run's batch size if its own exceeds the data."""
