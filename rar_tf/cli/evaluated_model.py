@@ -13,6 +13,7 @@ from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
 from rar_tf.datasets.pixels import RESIZES
 from rar_tf.datasets.record import trained_images
+from rar_tf.cli.settings import define_size
 from rar_tf.naming import find
 from rar_tf.runs import record_of_model
 from rar_tf.serving import zoo
@@ -80,10 +81,10 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "ig_steps", None, "Number of nodes or samples of the map. Default: the protocol's."
 )
-flags.DEFINE_integer(
+define_size(
     "nodes_per_pass",
-    10,
-    "Nodes of a map in one pass of the classifier; memory grows with batch_size * nodes_per_pass.",
+    "Nodes of a map in one pass of the classifier, or auto: 10, or as many as the free memory "
+    "holds; memory grows with batch_size * nodes_per_pass.",
 )
 flags.DEFINE_alias("chunk", "nodes_per_pass")
 flags.DEFINE_enum(

@@ -26,7 +26,7 @@ from rar_tf import datasets, evaluation
 from rar_tf.attack import Ifia, MapAttack
 from rar_tf.attribution import Explainer
 from rar_tf.cli.command import FLAGS, CommandStopped, flag_topic, print_unless_quiet, start
-from rar_tf.cli.settings import parse_settings
+from rar_tf.cli.settings import define_size, parse_settings, size
 from rar_tf.files import write_atomically
 from rar_tf.naming import as_file_name, check_name, json_default
 from rar_tf.presets import Preset, studies
@@ -56,7 +56,7 @@ flags.DEFINE_integer(
     None,
     "Number of images of natural and PGD accuracy. Default: all; 0: none.",
 )
-flags.DEFINE_integer("batch_size", 32, "Number of images in a batch of the attack on maps.")
+define_size("batch_size", "Number of images in a batch of the attack on maps, or auto.")
 
 flag_topic("How long, and where to")
 flags.DEFINE_float("budget_minutes", None, "Minutes after which to stop. Default: no limit.")
@@ -131,7 +131,7 @@ class Runner:
             accuracy_examples=FLAGS.accuracy_examples if self.study.accuracies else 0,
             strong_pgd=False,
             output=self.root / "rows" / case.name,
-            batch_size=FLAGS.batch_size,
+            batch_size=size("batch_size"),
             seed=FLAGS.seed,
             num_pictures=4,
             # With the precision that a trial has chosen.

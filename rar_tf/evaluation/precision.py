@@ -57,6 +57,16 @@ def with_precision(
     return _replaced(attack, trial.precision)
 
 
+def relative_seconds(
+    attack: MapAttack, network: keras.Model, image_shape: tuple[int, ...] | None = None
+) -> float:
+    """Seconds of a pass in the precision of the attack's coarse maps over those in float32."""
+    if all(part.precision == _FULL for part in _parts(attack)):
+        return 1.0
+    seconds = models.try_precisions(network, image_shape).seconds
+    return seconds[models.PRECISIONS[1]] / seconds[_FULL] if seconds else 1.0
+
+
 def _parts(attack: MapAttack) -> list[Search | LocalSearch | Ranking]:
     ranking = [] if attack.ranking is None else [attack.ranking]
     return [*attack.searches, *attack.refinements, *ranking]
