@@ -22,6 +22,7 @@ from rar_tf.runs.callbacks import Checkpoints, GuardFinite, Progress
 from rar_tf.runs.check_objective import check_objective
 from rar_tf.runs.data_files import embed_record
 from rar_tf.runs.interrupts import Interrupted, StopRequest
+from rar_tf.runs.memory_plan import VALIDATION_BATCH, memory_plan
 from rar_tf.runs.validation_callback import Validate, read_metrics
 from rar_tf.runs.workdir import Workdir
 from rar_tf.training.distribution import Distribution
@@ -30,7 +31,6 @@ from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.validation import Validator
 
 NUM_VALIDATION_IMAGES = 512
-_VALIDATION_BATCH = 128
 
 
 def train(
@@ -97,7 +97,11 @@ class _Run:
         if not workdir.model.exists():
             classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
         preset, reason = self.with_precision(preset, workdir, classifier)
-        model = None if classifier is None else build.robust_model(preset, classifier)
+        model, batch = None, VALIDATION_BATCH
+        if classifier is not None:
+            plan = memory_plan(preset, classifier, self.data.image_shape)
+            model, batch = build.robust_model(plan.preset, classifier), plan.validation_batch
+            reason = "; ".join(filter(None, [reason, plan.remark]))
         with workdir.locked(), workdir.writing():
             workdir.claim(preset)
             workdir.claim_data(self.record)
@@ -116,7 +120,7 @@ class _Run:
                     natural = self.train(natural_preset, workdir.natural, is_start=True)
                     model.classifier.set_weights(natural.get_weights())
                 model.optimizer.build(model.trainable_variables)
-                self.fit(model, preset, workdir, is_start)
+                self.fit(model, preset, workdir, is_start, batch)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 save_classifier(model.classifier, workdir.model, self.record)
                 return model.classifier
@@ -157,7 +161,14 @@ class _Run:
             return natural.replace(batch_size=preset.optimizer.batch_size)
         return natural
 
-    def fit(self, model: RobustModel, preset: Preset, workdir: Workdir, is_start: bool) -> None:
+    def fit(
+        self,
+        model: RobustModel,
+        preset: Preset,
+        workdir: Workdir,
+        is_start: bool,
+        validation_batch: int,
+    ) -> None:
         """Train from the latest checkpoint to `preset.optimizer.max_steps`."""
         first_step = checkpoints.restore_latest(workdir.checkpoints, model, data=self.record.digest)
         if first_step:
@@ -179,7 +190,7 @@ class _Run:
             every = preset.validation.checkpoint_every
             callbacks = [
                 GuardFinite(workdir.checkpoints),
-                _validate(model, preset, workdir, self.data, first_step),
+                _validate(model, preset, workdir, self.data, first_step, validation_batch),
                 Checkpoints(
                     workdir.checkpoints,
                     every,
@@ -248,14 +259,23 @@ def below_chance(row: dict[str, Any]) -> str | None:
     )
 
 
-def _validate(
-    model: RobustModel, preset: Preset, workdir: Workdir, data: ImageData, first_step: int
-) -> Validate:
+def validation_images(data: ImageData) -> Split:
+    """The images of each validation: the first of the validation split."""
     validation = data.require("validation")
-    subset = Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
+    return Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
+
+
+def _validate(
+    model: RobustModel,
+    preset: Preset,
+    workdir: Workdir,
+    data: ImageData,
+    first_step: int,
+    batch: int,
+) -> Validate:
     return Validate(
         Validator(model.classifier, build.ball(preset)),
-        ordered_batches(subset, _VALIDATION_BATCH),
+        ordered_batches(validation_images(data), batch),
         every=preset.validation.validate_every,
         first_step=first_step,
         max_steps=preset.optimizer.max_steps,
