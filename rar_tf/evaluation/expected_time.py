@@ -61,7 +61,7 @@ def _search_seconds(costs: PassCosts, attack: MapAttack, nodes: Any) -> float:
     """Seconds of the passes of all searches for one image, in float32."""
     first, second = 0.0, 0.0
     for search in (*attack.searches, *attack.refinements):
-        part = _passes(search, nodes)
+        part = passes(search, nodes)
         first, second = first + part[0], second + part[1]
     if attack.ranking is not None:
         points = sum(search.num_points for search in attack.searches)
@@ -69,7 +69,7 @@ def _search_seconds(costs: PassCosts, attack: MapAttack, nodes: Any) -> float:
     return first * costs.first_seconds + second * costs.second_seconds
 
 
-def _passes(search: Search | LocalSearch, nodes_per_pass: Any) -> tuple[float, float]:
+def passes(search: Search | LocalSearch, nodes_per_pass: Any) -> tuple[float, float]:
     """(forward and backward passes, gradients of one node of a map) of a search for one image."""
     if not isinstance(search, Ifia):
         # The label condition takes a forward pass.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import keras
 import numpy as np
@@ -114,16 +115,19 @@ def plan(
     free = memory.free_bytes()
     _check_one_image(free, activations, evaluation_set.image_shape)
     costs = _trial(check, evaluation_set, attack, activations, free)
-    batch, nodes, remark = batch_size, nodes_per_pass, ""
-    if AUTO in (batch, nodes):
-        batch, nodes, remark = _batches(costs, batch, nodes)
+    batch = BATCH if batch_size == AUTO else int(batch_size)
+    nodes: Any = NODES_PER_PASS if nodes_per_pass == AUTO else nodes_per_pass
+    remark = ""
+    free = memory.free_bytes()
+    if free is not None and AUTO in (batch_size, nodes_per_pass):
+        batch, nodes, remark = fitting_batches(costs, free, batch_size, nodes_per_pass)
     shape = evaluation_set.image_shape
     relative = relative_seconds(attack, network, shape)
     seconds = expected_seconds(costs, shape, protocol, attack, nodes, relative)
     searches = len(attack.searches) + len(attack.refinements)
     return Plan(
-        int(batch),
-        nodes,  # type: ignore[arg-type]
+        batch,
+        nodes,
         prediction_batch(network, evaluation_set.image_shape),
         seconds,
         costs.trace_seconds * searches,
@@ -194,29 +198,31 @@ def _run(check: GradientCheck, evaluation_set: EvaluationSet, count: int) -> dic
     return check.timed(x, y, tf.constant(0), maps)
 
 
-def _batches(
-    costs: PassCosts, batch: int | str, nodes: int | str | None
+def fitting_batches(
+    costs: PassCosts, free: float, batch_size: int | str, nodes_per_pass: int | str | None
 ) -> tuple[int, int | None, str]:
-    """(batch size, nodes per pass, remark): the usual ones where they fit, else smaller ones."""
-    most_images = BATCH if batch == AUTO else int(batch)
+    """(batch size, nodes per pass, remark): the usual ones where they fit, else smaller ones.
+
+    Args:
+      costs: costs of passes.
+      free: free bytes, of which the share `memory.USABLE` is used.
+      batch_size: number of images; "auto" for one that fits.
+      nodes_per_pass: number of nodes, None for all; "auto" for one that fits.
+    """
+    images = BATCH if batch_size == AUTO else int(batch_size)
     # A map of one pass is differentiated without computing its activations again.
-    most_nodes = NODES_PER_PASS if nodes in (AUTO, None) else int(nodes)
-    free = memory.free_bytes()
-    if free is None:
-        return most_images, most_nodes if nodes == AUTO else nodes, ""  # type: ignore[return-value]
+    nodes = NODES_PER_PASS if nodes_per_pass in (AUTO, None) else int(nodes_per_pass or 0)
     room = max(free - costs.graph_bytes / memory.USABLE, 0.0)
-    rows = _fitting(room, costs.second_bytes, most_images * most_nodes)
-    if batch == AUTO and nodes == AUTO:
-        chosen_nodes = min(most_nodes, rows)
-        chosen = min(most_images, rows // chosen_nodes)
-    elif nodes == AUTO:
-        chosen, chosen_nodes = most_images, max(min(most_nodes, rows // most_images), 1)
-    else:
-        chosen, chosen_nodes = max(min(most_images, rows // most_nodes), 1), most_nodes
+    rows = _fitting(room, costs.second_bytes, images * nodes)
+    usual = images * nodes
+    if nodes_per_pass == AUTO:
+        nodes = min(nodes, max(rows if batch_size == AUTO else rows // images, 1))
+    if batch_size == AUTO:
+        images = min(images, max(rows // nodes, 1))
     remark = ""
-    if chosen * chosen_nodes < most_images * most_nodes:
+    if images * nodes < usual:
         remark = (
-            f"{chosen} images and {chosen_nodes} nodes in a pass, as one of each takes about "
+            f"{images} images and {nodes} nodes in a pass, as one of each takes about "
             f"{memory.text(costs.second_bytes)} and {memory.text(free)} are free"
         )
-    return chosen, chosen_nodes if nodes is not None else None, remark
+    return images, None if nodes_per_pass is None else nodes, remark
