@@ -11,9 +11,9 @@ from absl import flags, logging
 from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
+from rar_tf.cli.settings import define_size
 from rar_tf.datasets.pixels import RESIZES
 from rar_tf.datasets.record import trained_images
-from rar_tf.cli.settings import define_size
 from rar_tf.naming import find
 from rar_tf.runs import record_of_model
 from rar_tf.serving import zoo
