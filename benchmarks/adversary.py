@@ -18,7 +18,7 @@ from rar_tf import datasets, markdown, models
 from rar_tf.attack import DECAYS, Attack, LpBall
 from rar_tf.attribution import cross_entropy
 from rar_tf.environment import hardware, versions
-from rar_tf.presets import resolve
+from rar_tf.presets import build, resolve
 from rar_tf.serving import zoo
 
 FLAGS = flags.FLAGS
@@ -111,7 +111,8 @@ def main(argv):
     ball = LpBall(preset.attack.norm, preset.attack.epsilon)
     split = datasets.load(name).require("validation")
     images, labels = split.read(np.arange(min(FLAGS.num_examples, len(split))))
-    found = rows(zoo.load(FLAGS.zoo), images, labels, ball, preset.optimizer.precision)
+    model = zoo.load(FLAGS.zoo)
+    found = rows(model, images, labels, ball, build.precision(preset, model))
     title = f"{FLAGS.zoo}, {len(images)} validation images, epsilon {ball.epsilon:g}"
     print(f"\n{table(found)}\n\n{title}\n{hardware()}\n{versions()}")
     if FLAGS.plot:

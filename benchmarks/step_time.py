@@ -65,6 +65,8 @@ def measure(overrides: dict, rounds: int) -> dict:
     """Seconds of a step, of a natural one beside it, FLOPs, this machine's peak, memory."""
     overrides = {name: value for name, value in overrides.items() if name != "sweep"}
     preset = resolve("fashion_mnist", **overrides)
+    classifier = build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE)
+    preset = preset.replace(precision=build.precision(preset, classifier))
     same: dict[str, Any] = {
         "batch_size": preset.optimizer.batch_size,
         "precision": preset.optimizer.precision,
@@ -73,7 +75,7 @@ def measure(overrides: dict, rounds: int) -> dict:
     calls = [step_call(natural), step_call(preset)]
     times = np.array([[seconds(call) for call in calls] for _ in range(rounds + 2)])[2:]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    flops = sum(step_flops(preset, build.classifier(preset, NUM_CLASSES, IMAGE_SHAPE)).values())
+    flops = sum(step_flops(preset, classifier).values())
     return {
         "preset": preset.to_flat(),
         "seconds": float(np.median(times[:, 1])),

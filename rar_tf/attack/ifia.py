@@ -133,10 +133,15 @@ class Ifia:
         """Number of points M that the attack returns for an image."""
         return len(self.select) if self.algorithm == "select" else 1
 
-    def networks(self, classifier: keras.Model) -> Networks:
-        """Make the networks of score and selection, which share the classifier's variables."""
+    def networks(self, classifier: keras.Model, shared: dict | None = None) -> Networks:
+        """Make the networks of score and selection, which share the classifier's variables.
+
+        Args:
+          classifier: images -> logits.
+          shared: metric networks of other searches, see `make_networks`.
+        """
         return make_networks(
-            classifier, self.second_derivatives, self.softplus_beta, self.precision
+            classifier, self.second_derivatives, self.softplus_beta, self.precision, shared
         )
 
     def __call__(

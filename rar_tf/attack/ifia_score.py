@@ -55,7 +55,7 @@ class IfiaScore:
     def __call__(self, x_adv: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """The score of each image [B]."""
         attack, inputs = self._attack, self._inputs
-        attack_network, metric_network = inputs.networks
+        attack_network, metric_network = inputs.networks[:2]
         if attack.gradient_smoothing:
             sigma = attack.gradient_smoothing * min(x_adv.shape[1:3])
             x_adv = smooth_gradient(x_adv, sigma)

@@ -52,9 +52,14 @@ class GradientFreeSearch:
         check_count("k", self.k)
         check_count("count", self.count)
 
-    def networks(self, classifier: keras.Model) -> Networks:
-        """Make the network whose maps are compared, on the classifier's variables."""
-        return make_networks(classifier, "none", 1.0, self.precision)
+    def networks(self, classifier: keras.Model, shared: dict | None = None) -> Networks:
+        """Make the network whose maps are compared, on the classifier's variables.
+
+        Args:
+          classifier: images -> logits.
+          shared: metric networks of other searches, see `make_networks`.
+        """
+        return make_networks(classifier, "none", 1.0, self.precision, shared)
 
     def _selection(
         self,

@@ -99,6 +99,8 @@ class MapSelection:
 
     def _maps(self, points: tf.Tensor) -> tf.Tensor:
         inputs = self._inputs
+        if inputs.networks.metric_maps is not None:
+            return inputs.networks.metric_maps(self._explainer, points, inputs.y, **inputs.options)
         return self._explainer.saliency(
             inputs.networks.metric_network, points, inputs.y, **inputs.options
         )

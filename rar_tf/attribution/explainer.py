@@ -159,6 +159,9 @@ def is_differentiable(
       ValueError: see `custom.custom_map` and `grad_cam.grad_cam`.
     """
     x = tf.convert_to_tensor(x)
+    if not callable(explainer.method):
+        # All nodes at once, outside of a graph, would take much memory for large images.
+        explainer = dataclasses.replace(explainer, steps=min(explainer.steps, 2))
     explainer.attribution(classifier, x, y)
     has_gradient = []
 

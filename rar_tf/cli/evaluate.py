@@ -17,6 +17,7 @@ from absl import flags
 from rar_tf import evaluation, reporting
 from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, flag_topic, print_unless_quiet, start
+from rar_tf.cli.settings import define_size, size
 from rar_tf.naming import as_file_name
 
 flag_topic("Number of images, and output")
@@ -32,8 +33,10 @@ flags.DEFINE_bool(
     "Also run the strong attack on predictions, on num_examples: PGD on cross entropy and margins,"
     " then the Square Attack, which needs no gradient.",
 )
-flags.DEFINE_integer(
-    "batch_size", 32, "Number of images in a batch; rows are written batch by batch."
+define_size(
+    "batch_size",
+    "Number of images in a batch, or auto: 32, or as many as the free memory holds; rows are "
+    "written batch by batch.",
 )
 flags.DEFINE_integer("num_pictures", 24, "Number of attacked images to keep pictures of.")
 flags.DEFINE_string(
@@ -60,8 +63,9 @@ def run() -> str:
         strong_pgd=FLAGS.strong_pgd,
         **model.convention,
         output=output,
-        batch_size=FLAGS.batch_size,
-        nodes_per_pass=FLAGS.nodes_per_pass,
+        batch_size=size("batch_size"),
+        nodes_per_pass=size("nodes_per_pass"),
+        precision=FLAGS.precision,
         seed=FLAGS.seed,
         num_pictures=FLAGS.num_pictures,
         model_info=model.info,

@@ -12,6 +12,7 @@ from rar_tf import datasets, evaluation, models
 from rar_tf.attribution import METHODS, Explainer
 from rar_tf.cli.command import FLAGS, flag_topic, parse_numbers
 from rar_tf.cli.model_flags import convention, define_model_flags, import_custom_code
+from rar_tf.cli.settings import define_size
 from rar_tf.datasets.pixels import RESIZES
 from rar_tf.datasets.record import trained_images
 from rar_tf.naming import find
@@ -81,12 +82,19 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "ig_steps", None, "Number of nodes or samples of the map. Default: the protocol's."
 )
-flags.DEFINE_integer(
+define_size(
     "nodes_per_pass",
-    10,
-    "Nodes of a map in one pass of the classifier; memory grows with batch_size * nodes_per_pass.",
+    "Nodes of a map in one pass of the classifier, or auto: 10, or as many as the free memory "
+    "holds; memory grows with batch_size * nodes_per_pass.",
 )
 flags.DEFINE_alias("chunk", "nodes_per_pass")
+flags.DEFINE_enum(
+    "precision",
+    models.AUTO,
+    [models.AUTO, *models.PRECISIONS],
+    "Precision of the searches; the measured maps are computed in float32. auto: bfloat16 in a "
+    "named attack's coarse maps where a trial shows that it works and is faster.",
+)
 flags.DEFINE_integer("seed", 0, "Seed for random starts.")
 
 

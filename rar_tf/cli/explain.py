@@ -16,6 +16,7 @@ from absl import flags, logging
 from rar_tf import datasets, evaluation, models, reporting
 from rar_tf.cli import evaluated_model
 from rar_tf.cli.command import FLAGS, flag_topic, start
+from rar_tf.cli.settings import size
 
 flag_topic("The image, and the figure")
 flags.DEFINE_string("image", "0", "Image to explain: its number in the split, or an image file.")
@@ -45,7 +46,8 @@ def run() -> str:
         **model.convention,
         index=int(FLAGS.image) if from_data else 0,
         seed=FLAGS.seed,
-        nodes_per_pass=FLAGS.nodes_per_pass,
+        nodes_per_pass=size("nodes_per_pass"),
+        precision=FLAGS.precision,
     )
     name = _name(explanation.row.label, model, data)
     output = pathlib.Path(FLAGS.output)

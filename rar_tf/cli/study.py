@@ -18,6 +18,7 @@ import json
 import pathlib
 import signal
 import types
+from typing import Any
 
 from absl import flags, logging
 
@@ -25,7 +26,7 @@ from rar_tf import datasets, evaluation
 from rar_tf.attack import Ifia, MapAttack
 from rar_tf.attribution import Explainer
 from rar_tf.cli.command import FLAGS, CommandStopped, flag_topic, print_unless_quiet, start
-from rar_tf.cli.settings import parse_settings
+from rar_tf.cli.settings import define_size, parse_settings, size
 from rar_tf.files import write_atomically
 from rar_tf.naming import as_file_name, check_name, json_default
 from rar_tf.presets import Preset, studies
@@ -55,7 +56,7 @@ flags.DEFINE_integer(
     None,
     "Number of images of natural and PGD accuracy. Default: all; 0: none.",
 )
-flags.DEFINE_integer("batch_size", 32, "Number of images in a batch of the attack on maps.")
+define_size("batch_size", "Number of images in a batch of the attack on maps, or auto.")
 
 flag_topic("How long, and where to")
 flags.DEFINE_float("budget_minutes", None, "Minutes after which to stop. Default: no limit.")
@@ -130,10 +131,14 @@ class Runner:
             accuracy_examples=FLAGS.accuracy_examples if self.study.accuracies else 0,
             strong_pgd=False,
             output=self.root / "rows" / case.name,
-            batch_size=FLAGS.batch_size,
+            batch_size=size("batch_size"),
             seed=FLAGS.seed,
             num_pictures=4,
-            model_info={"file": str(workdir.model), "preset": json.loads(preset.to_json())},
+            # With the precision that a trial has chosen.
+            model_info={
+                "file": str(workdir.model),
+                "preset": json.loads(workdir.preset.read_text(encoding="utf-8")),
+            },
         )
 
     def reports(self) -> dict[studies.Case, evaluation.Report]:
@@ -182,12 +187,23 @@ class Runner:
             "num_examples": report.dataset["num_examples"],
             "seed": report.seed,
         }
+        # Precisions follow from trials on the machine.
+        wanted, measured = (_without_precision(values) for values in (wanted, measured))
         changed = [name for name in wanted if wanted[name] != measured[name]]
         if changed:
             raise ValueError(
                 f"--output must be a new folder or hold this study. Received: {self.root}, where "
                 f"{case.name} has another {', '.join(changed)}"
             )
+
+
+def _without_precision(value: Any) -> Any:
+    """Plain data without the entries of name "precision", at any depth."""
+    if isinstance(value, dict):
+        return {n: _without_precision(part) for n, part in value.items() if n != "precision"}
+    if isinstance(value, (list, tuple)):
+        return [_without_precision(part) for part in value]
+    return value
 
 
 def draw(runner: Runner) -> None:

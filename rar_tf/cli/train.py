@@ -28,7 +28,7 @@ from rar_tf.naming import as_file_name
 from rar_tf.presets import Preset
 from rar_tf.runs import Divergence, Interrupted, Workdir, WorkdirError, train
 from rar_tf.runs.estimate import estimate
-from rar_tf.runs.run import below_chance, summary
+from rar_tf.runs.outcome import below_chance, summary
 from rar_tf.training import DISTRIBUTIONS, WorkerLost, distribute, make_deterministic
 
 define_names()

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from rar_tf.attack import LpBall, Square, decaying, maximize
-from rar_tf.evaluation.evaluation_set import EvaluationSet
+from rar_tf.evaluation.evaluation_set import BATCH, EvaluationSet
 from rar_tf.evaluation.prediction_attacks import LOSSES, Pgd, likely_class, margin
 from rar_tf.progress import Progress
 
@@ -34,13 +34,22 @@ class Predictions:
     non_finite: np.ndarray
 
 
-def correct(classifier: keras.Model, evaluation_set: EvaluationSet) -> Predictions:
+def correct(
+    classifier: keras.Model, evaluation_set: EvaluationSet, *, batch_size: int = BATCH
+) -> Predictions:
     """Predictions on the clean images; none is attacked, none `unattacked`.
 
     An image whose logits are not all finite is no hit: argmax of NaN is class 0.
+
+    Args:
+      classifier: images -> logits.
+      evaluation_set: the images.
+      batch_size: number of images of one call.
     """
     predict = _prediction_function(classifier, evaluation_set)
-    batches = [predict(tf.constant(x), tf.constant(y)) for x, y in evaluation_set.batches()]
+    batches = [
+        predict(tf.constant(x), tf.constant(y)) for x, y in evaluation_set.batches(batch_size)
+    ]
     hits, non_finite = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
     none = np.zeros(len(hits), bool)
     return Predictions(hits, none, none, non_finite)
@@ -71,7 +80,7 @@ def withstands(
       batch_size: number of images attacked at once.
     """
     parts = (attack,) if isinstance(attack, (Pgd, Square)) else tuple(attack)
-    clean = correct(classifier, evaluation_set)
+    clean = correct(classifier, evaluation_set, batch_size=batch_size)
     alive, non_finite = clean.hits.copy(), clean.non_finite.copy()
     attacked = np.zeros(len(evaluation_set), bool)
     run = 0

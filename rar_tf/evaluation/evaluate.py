@@ -12,22 +12,24 @@ import tensorflow as tf
 from rar_tf import environment, models
 from rar_tf.attack import MapAttack, Search
 from rar_tf.chance import majority_share
-from rar_tf.checks import check_count
-from rar_tf.datasets import Examples, ImageData, duplicates
+from rar_tf.datasets import Examples, ImageData
 from rar_tf.evaluation import identity
 from rar_tf.evaluation import report as reports
-from rar_tf.evaluation.accuracy import Predictions, correct, withstands
+from rar_tf.evaluation.accuracies import kept_accuracies
+from rar_tf.evaluation.accuracy import correct
 from rar_tf.evaluation.attacks import CUSTOM_ATTACK, for_map
 from rar_tf.evaluation.description import describe, describe_model
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.logits import logits_of, randomness
 from rar_tf.evaluation.map_robustness import attack_maps
-from rar_tf.evaluation.output_folder import OutputFolder, output_folder
-from rar_tf.evaluation.prediction_attacks import PredictionAttack
-from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.output_folder import output_folder
+from rar_tf.evaluation.plan import check_sizes, plan
+from rar_tf.evaluation.precision import with_precision
+from rar_tf.evaluation.protocols import ATTACKS, Protocol
 from rar_tf.evaluation.protocols import protocol as named_protocol
 from rar_tf.evaluation.remarks import with_remarks
-from rar_tf.evaluation.report import Accuracy, Report
+from rar_tf.evaluation.report import Report
+from rar_tf.evaluation.traced import gradient_check
 
 
 def evaluate(
@@ -44,8 +46,9 @@ def evaluate(
     outputs: str = "auto",
     output_name: str | None = None,
     output: str | pathlib.Path | None = None,
-    batch_size: int = 32,
-    nodes_per_pass: int | None = 10,
+    batch_size: int | str = "auto",
+    nodes_per_pass: int | str | None = "auto",
+    precision: str = "auto",
     seed: int = 0,
     num_pictures: int = 24,
     model_info: dict[str, Any] | None = None,
@@ -72,28 +75,40 @@ def evaluate(
       outputs: "auto", "logits" or "probabilities": the classifier's outputs.
       output_name: name of the output that classifies, of a classifier with several.
       output: folder for report.json, examples.csv and pictures/; None keeps nothing.
-      batch_size: number of images in a batch of the attack on maps.
-      nodes_per_pass: nodes of a map in one pass; None for all. Memory grows with
-        batch_size * nodes_per_pass.
+      batch_size: number of images in a batch of the attack on maps; "auto" for 32, or as many as
+        75% of the free memory holds.
+      nodes_per_pass: nodes of a map in one pass; None for all, "auto" for 10, or as many as fit.
+        Memory grows with batch_size * nodes_per_pass.
+      precision: precision of the searches' networks, one of `models.PRECISIONS`, or "auto": a
+        named attack takes its coarse maps in bfloat16 where a trial on this processor shows that
+        it works and is faster, else in float32. The measured maps are computed in float32.
       seed: seed of random starts.
       num_pictures: number of attacked images to keep pictures of.
       model_info: further facts on the model for the report, such as its preset.
 
     Raises:
       ValueError: a model, data, names or numbers that do not fit; a model that is clearly better
-        on other pixels than it gets; or an output folder that is in use or holds another
-        evaluation.
+        on other pixels than it gets; an image too large for the memory; or an output folder that
+        is in use or holds another evaluation.
     """
-    check_count("batch_size", batch_size)
-    check_count("nodes_per_pass", 1 if nodes_per_pass is None else nodes_per_pass)
+    check_sizes(batch_size, nodes_per_pass)
     attacked_set = EvaluationSet(dataset, split=split, num_examples=num_examples)
     protocol = _as_protocol(protocol, attacked_set)
     attack = _as_attack(attack, protocol)
+    is_named = attack.name in ATTACKS and attack == protocol.attack(attack.name)
     convention = models.Convention(pixels, outputs, output_name)
     adapted = logits_of(classifier, attacked_set, convention)
     network = adapted.model
     labelled = EvaluationSet(dataset, split=split)
     models.check_pixels(classifier, adapted, labelled.read, len(labelled))
+    attack = with_precision(
+        attack,
+        network,
+        precision,
+        is_named=is_named,
+        image_shape=attacked_set.image_shape,
+        output=output,
+    )
     attack = for_map(
         attack, protocol.explainer, network, *map(tf.constant, attacked_set.read(np.arange(1)))
     )
@@ -101,8 +116,19 @@ def evaluate(
     described = describe(model, attacked_set, protocol, attack, seed)
     probe = identity.probe(network, attacked_set)
     code = identity.code_digest(protocol, attack, *convention.functions)
+    check = gradient_check(network, attacked_set, attack)
+    batches = plan(
+        network,
+        attacked_set,
+        protocol,
+        attack,
+        check,
+        batch_size=batch_size,
+        nodes_per_pass=nodes_per_pass,
+    )
     with output_folder(output, identity.of_evaluation(described, probe, code)) as folder:
-        clean = correct(network, attacked_set)
+        batches.announce(max(len(attacked_set) - folder.count(), 0))
+        clean = correct(network, attacked_set, batch_size=batches.prediction_batch)
         is_correct = clean.hits
         indices = np.flatnonzero(is_correct)
         rows = folder.rows(indices)
@@ -114,19 +140,26 @@ def evaluate(
             attack,
             done=len(rows),
             seed=seed,
-            batch_size=batch_size,
-            nodes_per_pass=nodes_per_pass,
+            batch_size=batches.batch_size,
+            nodes_per_pass=batches.nodes_per_pass,
+            check=check,
         ):
             folder.add(new_rows, pictures[: max(num_pictures - len(rows), 0)])
             rows += new_rows
         strong_set = attacked_set if strong_pgd else None
-        accuracies = _kept_accuracies(
-            folder, network, (dataset, split, accuracy_examples), strong_set, protocol, seed
+        accuracies = kept_accuracies(
+            folder,
+            network,
+            (dataset, split, accuracy_examples),
+            strong_set,
+            protocol,
+            seed,
+            batch_size=batches.prediction_batch,
         )
         report = Report(
             **described,
-            batch_size=batch_size,
-            nodes_per_pass=nodes_per_pass,
+            batch_size=batches.batch_size,
+            nodes_per_pass=batches.nodes_per_pass,
             **accuracies,
             **reports.summarize(
                 rows,
@@ -170,98 +203,3 @@ def _as_attack(attack: str | MapAttack | Sequence[Search], protocol: Protocol) -
     if isinstance(attack, MapAttack):
         return attack
     return MapAttack(CUSTOM_ATTACK, tuple(attack))
-
-
-def _duplicates(
-    dataset: ImageData | Examples | tuple[np.ndarray, np.ndarray],
-    split: str,
-    accuracy_set: EvaluationSet | None,
-) -> list[int] | None:
-    """Numbers of the accuracies' images that are training images too; None without any."""
-    if accuracy_set is None or not isinstance(dataset, ImageData) or split == "train":
-        return None
-    repeated = duplicates(dataset, split)
-    if repeated is None:
-        return None
-    return [int(i) for i in repeated if i < len(accuracy_set)] or None
-
-
-def _kept_accuracies(
-    folder: OutputFolder,
-    network: keras.Model,
-    images: tuple[ImageData | Examples | tuple[np.ndarray, np.ndarray], str, int | None],
-    strong_set: EvaluationSet | None,
-    protocol: Protocol,
-    seed: int,
-) -> dict[str, Any]:
-    """Fields of the report on accuracy, from the folder where an earlier run has written them.
-
-    Args:
-      folder: the output folder.
-      network: images -> logits.
-      images: (data set, split, number of images; None for all, 0 for none) of natural and PGD
-        accuracy.
-      strong_set: images of the strong attack on predictions; None to skip it.
-      protocol: protocol of the measurement.
-      seed: seed of random starts.
-    """
-    dataset, split, count = images
-    accuracy_set = None
-    if count != 0:
-        accuracy_set = EvaluationSet(dataset, split=split, num_examples=count)
-    repeated = _duplicates(dataset, split, accuracy_set)
-    settings: dict[str, Any] = {
-        "accuracy_examples": count,
-        "strong_pgd": strong_set is not None,
-        **(identity.data_digests(accuracy_set) if accuracy_set else {}),
-    }
-    accuracies = folder.accuracies(
-        settings | ({"duplicates": repeated} if repeated else {}),
-        lambda: _accuracies(network, accuracy_set, strong_set, protocol, seed, repeated),
-    )
-    return {**accuracies, "duplicates": repeated}
-
-
-def _accuracies(
-    network: keras.Model,
-    accuracy_set: EvaluationSet | None,
-    strong_set: EvaluationSet | None,
-    protocol: Protocol,
-    seed: int,
-    repeated: list[int] | None,
-) -> dict[str, Accuracy | None]:
-    """Accuracies by field of the report; None where there is no set of images."""
-
-    def under(images: EvaluationSet | None, attack: PredictionAttack) -> Predictions | None:
-        if images is None:
-            return None
-        return withstands(network, images, protocol.threat, attack, seed=seed)
-
-    natural = None if accuracy_set is None else correct(network, accuracy_set)
-    pgd = under(accuracy_set, (protocol.pgd,))
-    return {
-        "natural_accuracy": _share(natural),
-        "pgd_accuracy": _share(pgd),
-        "strong_pgd_accuracy": _share(under(strong_set, protocol.strong_attack)),
-        "natural_accuracy_without_duplicates": _share(natural, repeated) if repeated else None,
-        "pgd_accuracy_without_duplicates": _share(pgd, repeated) if repeated else None,
-    }
-
-
-def _share(predictions: Predictions | None, left_out: Sequence[int] = ()) -> Accuracy | None:
-    """Accuracy without the images `left_out` and the unattacked ones; None without an image."""
-    if predictions is None:
-        return None
-    kept = np.ones(len(predictions.hits), bool)
-    kept[list(left_out)] = False
-    if not kept.any():
-        return None
-    unattacked = predictions.unattacked & kept
-    counted = kept & ~unattacked
-    is_figure = not unattacked.any() or (predictions.attacked & counted).any()
-    return Accuracy(
-        float(predictions.hits[counted].mean()) if is_figure else None,
-        int(counted.sum()),
-        int(unattacked.sum()),
-        int((predictions.non_finite & kept).sum()),
-    )

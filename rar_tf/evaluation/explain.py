@@ -13,7 +13,10 @@ from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
 from rar_tf.evaluation.logits import logits_of
 from rar_tf.evaluation.map_robustness import attack_maps
-from rar_tf.evaluation.protocols import Protocol
+from rar_tf.evaluation.plan import plan
+from rar_tf.evaluation.precision import with_precision
+from rar_tf.evaluation.protocols import ATTACKS, Protocol
+from rar_tf.evaluation.traced import gradient_check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,8 @@ def explain(
     output_name: str | None = None,
     index: int = 0,
     seed: int = 0,
-    nodes_per_pass: int | None = 10,
+    nodes_per_pass: int | str | None = "auto",
+    precision: str = "auto",
 ) -> Explanation:
     """Explain the predicted class of an image, and attack the explanation.
 
@@ -60,7 +64,9 @@ def explain(
       output_name: name of the output that classifies, of a classifier with several.
       index: number of the image in the result.
       seed: seed of random starts.
-      nodes_per_pass: nodes of a map in one pass; None for all.
+      nodes_per_pass: nodes of a map in one pass; None for all, "auto" for 10, or as many as 75%
+        of the free memory holds.
+      precision: precision of the searches' networks, see `evaluate`.
 
     Raises:
       ValueError: an image that does not fit the classifier, or an unknown attack.
@@ -74,10 +80,19 @@ def explain(
     label = int(tf.argmax(network(tf.constant(x), training=False), -1)[0])
     labelled = EvaluationSet((x, np.array([label], np.int32)))
     if isinstance(attack, str):
+        is_named = attack in ATTACKS
         attack = protocol.attack(attack)
+    else:
+        is_named = False
+    attack = with_precision(attack, network, precision, is_named=is_named, image_shape=x.shape[1:])
     attack = for_map(attack, protocol.explainer, network, tf.constant(x), tf.constant([label]))
     # All metrics are those of the perturbed image that is shown.
     attack = dataclasses.replace(attack, worst_of_each_metric=False)
+    check = gradient_check(network, labelled, attack)
+    batches = plan(
+        network, labelled, protocol, attack, check, batch_size=1, nodes_per_pass=nodes_per_pass
+    )
+    batches.announce(1)
     (rows, pictures), *_ = attack_maps(
         network,
         labelled,
@@ -86,7 +101,8 @@ def explain(
         attack,
         seed=seed,
         batch_size=1,
-        nodes_per_pass=nodes_per_pass,
+        nodes_per_pass=batches.nodes_per_pass,
+        check=check,
     )
     picture = dataclasses.replace(pictures[0], index=index)
     points = tf.constant(np.stack([picture.x, picture.x_adv]))

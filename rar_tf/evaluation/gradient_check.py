@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from rar_tf.attribution import METHODS, label_logit, label_loss, uniform_rows
 from rar_tf.models.rewrite import replace_operations
 
 # Nodes of the map whose score is differentiated.
-_NODES = 2
+NODES = 2
 _DIRECTIONS = 2
 # Half a step of the finite difference, in pixel units.
 _STEP = 0.01
@@ -64,7 +65,6 @@ class GradientCheck:
         signature: list[tf.TensorSpec],
         search: Ifia | None,
         *,
-        nodes_per_pass: int | None = None,
         region: tf.Tensor | None = None,
     ):
         """
@@ -73,7 +73,6 @@ class GradientCheck:
           signature: signature of (x, y).
           search: the attack's first search that follows gradients; None if there is none, and
             no map gradient is missed.
-          nodes_per_pass: nodes of a map in one pass; None for all.
           region: [H, W] of 0 and 1, for the score `target`.
         """  # fmt: skip
         trace = functools.partial(tf.function, autograph=False, input_signature=signature)
@@ -86,7 +85,7 @@ class GradientCheck:
         shape = signature[0].shape[1:3]
         row, maps = tf.TensorSpec([], tf.int32), tf.TensorSpec([None, *shape], tf.float32)
         self._score = tf.function(
-            _score_gradient(classifier, search, nodes_per_pass, region),
+            _score_gradient(classifier, search, region),
             autograph=False,
             input_signature=[*signature, row, maps],
         )
@@ -120,6 +119,31 @@ class GradientCheck:
         if self._curvatures is not None:
             missing = missing | self._contradicts(self._curvatures, x, y, first_row)
         return GradientFlags(loss, logit, missing)
+
+    def timed(
+        self, x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor, clean: tf.Tensor
+    ) -> dict[str, float]:
+        """Seconds of the parts on images; arguments as of a call.
+
+        Returns:
+          "first": a forward and a backward pass; "second": the gradient of a map of `NODES` nodes
+          (without such a gradient the same as "first"); "rest".
+        """
+
+        def seconds(function: Callable[[], Any]) -> float:
+            started = time.perf_counter()
+            function()
+            return time.perf_counter() - started
+
+        first = seconds(lambda: _is_missing(self._logit, x, y))
+        second, rest = NODES * first, 0.0
+        if self._score is not None:
+            score = self._score
+            second = seconds(lambda: _is_missing(score, x, y, first_row, clean))
+        if self._curvatures is not None:
+            curvatures = self._curvatures
+            rest = seconds(lambda: self._contradicts(curvatures, x, y, first_row))
+        return {"first": first, "second": second, "rest": rest}
 
     def _contradicts(
         self, curvatures: Callable[..., tuple[tf.Tensor, ...]], x: tf.Tensor, *arguments: tf.Tensor
@@ -163,14 +187,12 @@ def _gradient(output: Callable[..., tf.Tensor]) -> _Gradient:
     return gradient
 
 
-def _score_gradient(
-    classifier: keras.Model, search: Ifia, nodes_per_pass: int | None, region: tf.Tensor | None
-) -> _Gradient:
+def _score_gradient(classifier: keras.Model, search: Ifia, region: tf.Tensor | None) -> _Gradient:
     """(x, y, first_row, clean) -> gradient of the score at a random start."""
     explainer = search.explainer
     if explainer.method == METHODS[0]:
         explainer = dataclasses.replace(
-            explainer, steps=min(_NODES, explainer.steps), rule="midpoint"
+            explainer, steps=min(NODES, explainer.steps), rule="midpoint"
         )
     search = dataclasses.replace(
         search,
@@ -185,7 +207,7 @@ def _score_gradient(
     seed = tf.constant([0, 0])
 
     def gradient(x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor, clean: tf.Tensor) -> tf.Tensor:
-        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
+        options = {"first_row": first_row}
         inputs = AttackInputs(classifier, networks, x, y, clean, seed, region, options)
         score = IfiaScore(search, inputs)
         start = search.threat.project(search.threat.start(x, seed, first_row), x)

@@ -13,6 +13,7 @@ from rar_tf.attack import AttackResult, Ifia, MapAttack, Search
 from rar_tf.attack.selection import moved
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.examples import AttackedExample, ExampleMetrics
+from rar_tf.evaluation.gradient_check import GradientCheck
 from rar_tf.evaluation.points import AttackedPoints, ClassifiedImages, CleanMaps
 from rar_tf.evaluation.protocols import Protocol
 from rar_tf.evaluation.traced import TracedFunctions, traced_functions
@@ -31,6 +32,7 @@ def attack_maps(
     batch_size: int = 32,
     nodes_per_pass: int | None = 10,
     region: np.ndarray | None = None,
+    check: GradientCheck | None = None,
 ) -> Iterator[tuple[list[ExampleMetrics], list[AttackedExample]]]:
     """Attack the maps of correctly classified images batch by batch.
 
@@ -49,12 +51,13 @@ def attack_maps(
       batch_size: images attacked at once.
       nodes_per_pass: nodes of a map in one pass; memory grows with batch_size * nodes_per_pass.
       region: [H, W] of 0 and 1, for searches with the score `target`.
+      check: the attack's check of gradients, where it is traced already.
 
     Yields:
       (rows, pictures) of each batch.
     """
     functions = traced_functions(
-        classifier, evaluation_set, protocol, attack, nodes_per_pass, region
+        classifier, evaluation_set, protocol, attack, nodes_per_pass, region, check
     )
     with Progress(f"{attack.name} attack on maps", len(indices), done) as progress:
         for first in range(done, len(indices), batch_size):

@@ -103,6 +103,10 @@ class OutputFolder:
                 f"which holds one with another {', '.join(changed)}"
             )
 
+    def count(self) -> int:
+        """Number of images that an earlier run has attacked."""
+        return 0 if self._root is None else len(self._examples.rows())
+
     def rows(self, indices: np.ndarray) -> list[ExampleMetrics]:
         """Rows of the first of `indices` that an earlier run has written.
 

@@ -46,20 +46,16 @@ def traced_functions(
     attack: MapAttack,
     nodes_per_pass: int | None,
     region: np.ndarray | None,
+    check: GradientCheck | None = None,
 ) -> TracedFunctions:
     """Make the functions of an attack; arguments as of `attack_maps`."""
-    shared = (classifier, evaluation_set, nodes_per_pass)
+    shared = (classifier, evaluation_set, nodes_per_pass, dict[str, Any]())
     searches = {
         search: _search_function(*shared, search, protocol.explainer, region)
         for search in dict.fromkeys(attack.searches)
     }
-    check = GradientCheck(
-        classifier,
-        evaluation_set.signature,
-        _first_gradient_search(attack),
-        nodes_per_pass=nodes_per_pass,
-        region=None if region is None else tf.constant(region, tf.float32),
-    )
+    if check is None:
+        check = gradient_check(classifier, evaluation_set, attack, region)
     refinements = {
         search: _search_function(*shared, search, protocol.explainer)
         for search in dict.fromkeys(attack.refinements)
@@ -67,8 +63,20 @@ def traced_functions(
     ranking_maps = None
     if attack.ranking is not None:
         ranking_maps = _ranking_map_function(*shared, attack.ranking)
-    explain = _explain_function(*shared, protocol.explainer)
+    explain = _explain_function(*shared[:3], protocol.explainer)
     return TracedFunctions(check, searches, explain, ranking_maps, refinements)
+
+
+def gradient_check(
+    classifier: keras.Model,
+    evaluation_set: EvaluationSet,
+    attack: MapAttack,
+    region: np.ndarray | None = None,
+) -> GradientCheck:
+    """The check of the gradients that an attack follows; arguments as of `attack_maps`."""
+    region = None if region is None else tf.constant(region, tf.float32)
+    search = _first_gradient_search(attack)
+    return GradientCheck(classifier, evaluation_set.signature, search, region=region)
 
 
 def _first_gradient_search(attack: MapAttack) -> Ifia | None:
@@ -80,6 +88,7 @@ def _search_function(
     classifier: keras.Model,
     evaluation_set: EvaluationSet,
     nodes_per_pass: int | None,
+    networks: dict[str, Any],
     search: Search | LocalSearch,
     clean_explainer: Explainer,
     region: np.ndarray | None = None,
@@ -87,10 +96,10 @@ def _search_function(
     """(x, y, seed, first_row, clean maps) -> the search's result.
 
     The clean maps are those of x by `clean_explainer`. A local search takes its start as a last
-    argument.
+    argument. `networks` are the metric networks that the searches share.
     """
     shared: dict[str, Any] = {
-        "networks": search.networks(classifier),
+        "networks": search.networks(classifier, networks),
         "nodes_per_pass": nodes_per_pass,
     }
     if region is not None:
@@ -156,15 +165,15 @@ def _ranking_map_function(
     classifier: keras.Model,
     evaluation_set: EvaluationSet,
     nodes_per_pass: int | None,
+    networks: dict[str, Any],
     ranking: Ranking,
 ) -> _MapFunction:
     """(x, y, first_row) -> the maps of the ranking."""
-    network = make_networks(classifier, "none", 1.0, ranking.precision).metric_network
+    maps: Any = make_networks(classifier, "none", 1.0, ranking.precision, networks).metric_maps
     signature = [*evaluation_set.signature, tf.TensorSpec([], tf.int32)]
 
     @tf.function(autograph=False, input_signature=signature)
     def ranking_maps(x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
-        options = {"nodes_per_pass": nodes_per_pass, "first_row": first_row}
-        return ranking.explainer.saliency(network, x, y, **options)
+        return maps(ranking.explainer, x, y, nodes_per_pass=nodes_per_pass, first_row=first_row)
 
     return ranking_maps

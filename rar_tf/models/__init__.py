@@ -23,6 +23,7 @@ from rar_tf.models.loading import import_modules, is_model_file, load_classifier
 from rar_tf.models.modern import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.models.pixel_check import check_pixels
 from rar_tf.models.pixels import PIXELS, PixelFn
+from rar_tf.models.precision import AUTO, PrecisionTrial, check_precision, try_precisions
 from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.rewrite import without_nested
@@ -35,6 +36,7 @@ __all__ = [
     "Adapted",
     "AffineStart",
     "ARCHITECTURES",
+    "AUTO",
     "BATCH_STATISTICS",
     "Conversions",
     "Convention",
@@ -47,6 +49,9 @@ __all__ = [
     "adapt",
     "batch_norm_cnn",
     "batch_normalizations",
+    "PrecisionTrial",
+    "check_precision",
+    "try_precisions",
     "build",
     "check_pixels",
     "check_trainable",

@@ -70,13 +70,76 @@ def relu_with_softplus_second_derivative(
     return relu(x)
 
 
+def bounded_softplus(x: tf.Tensor, beta: float, max_value: float) -> tf.Tensor:
+    """Smooth ReLU with the bound m: `(log(1 + exp(beta x)) - log(1 + exp(beta (x - m)))) / beta`.
+
+    With s = sigmoid(beta x) and t = sigmoid(beta (x - m)) its derivative is `s - t`, and the
+    derivative of that `beta (s - t) (1 - s - t)`: fewer operations than those of the two terms.
+    """
+
+    @tf.custom_gradient
+    def smooth(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        scaled = beta * x
+        value = tf.math.softplus(scaled) - tf.math.softplus(scaled - beta * max_value)
+        return value / beta, lambda upstream: slope(upstream, x)
+
+    @tf.custom_gradient
+    def slope(upstream: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        gate, curvature = _gate_and_curvature(x, beta, max_value)
+
+        def second_derivative(upper: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return upper * gate, upper * upstream * curvature()
+
+        return upstream * gate, second_derivative
+
+    return smooth(x)
+
+
+def bounded_relu_with_softplus_second_derivative(
+    x: tf.Tensor, beta: float, max_value: float
+) -> tf.Tensor:
+    """ReLU with a bound, `min(max(x, 0), m)`, whose second derivative is `bounded_softplus`'s."""
+
+    @tf.custom_gradient
+    def relu(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        return bounded(x), lambda upstream: slope(upstream, x)
+
+    @tf.custom_gradient
+    def slope(upstream: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def second_derivative(upper: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            _, curvature = _gate_and_curvature(x, beta, max_value)
+            return first_derivative(upper, x), upper * upstream * curvature()
+
+        return first_derivative(upstream, x), second_derivative
+
+    def bounded(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu6(x) if max_value == 6.0 else tf.clip_by_value(x, 0.0, max_value)
+
+    def first_derivative(upstream: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        if max_value == 6.0:
+            return tf.raw_ops.Relu6Grad(gradients=upstream, features=x)
+        return tf.where((x > 0) & (x < max_value), upstream, tf.zeros_like(upstream))
+
+    return relu(x)
+
+
+def _gate_and_curvature(
+    x: tf.Tensor, beta: float, max_value: float
+) -> tuple[tf.Tensor, Callable[[], tf.Tensor]]:
+    """First derivative of `bounded_softplus`, and a function that returns the second one."""
+    scaled = beta * x
+    low, high = tf.sigmoid(scaled), tf.sigmoid(scaled - beta * max_value)
+    gate = low - high
+    return gate, lambda: beta * gate * (1 - (low + high))
+
+
 def softplus_twin(model: keras.Model, beta: float = 1.0) -> keras.Model:
     """The model with `softplus` in place of every ReLU, on the same variables.
 
     With beta = 1 it is the network that the original's evaluation attack ascends. Replaced
     functions, arguments and errors are those of `with_softplus_second_derivative`.
     """
-    return _replace_relus(model, softplus, beta)
+    return _replace_relus(model, softplus, bounded_softplus, beta)
 
 
 def with_softplus_second_derivative(model: keras.Model, beta: float = 1.0) -> keras.Model:
@@ -101,7 +164,12 @@ def with_softplus_second_derivative(model: keras.Model, beta: float = 1.0) -> ke
     Raises:
       ValueError: beta <= 0, a model that is not built, or a ReLU with a threshold.
     """
-    return _replace_relus(model, relu_with_softplus_second_derivative, beta)
+    return _replace_relus(
+        model,
+        relu_with_softplus_second_derivative,
+        bounded_relu_with_softplus_second_derivative,
+        beta,
+    )
 
 
 def count_relus(model: keras.Model) -> int:
@@ -122,7 +190,10 @@ def count_relus(model: keras.Model) -> int:
 
 
 def _replace_relus(
-    model: keras.Model, smooth: Callable[[tf.Tensor, float, float], tf.Tensor], beta: float
+    model: keras.Model,
+    smooth: Callable[[tf.Tensor, float, float], tf.Tensor],
+    bounded: Callable[[tf.Tensor, float, float], tf.Tensor],
+    beta: float,
 ) -> keras.Model:
     if not beta > 0:
         raise ValueError(f"beta must be > 0. Received: beta={beta}")
@@ -133,9 +204,11 @@ def _replace_relus(
             return value
 
         def activation(x: tf.Tensor) -> tf.Tensor:
-            y = smooth(x, beta, form.negative_slope)
             if form.max_value is None:
-                return y
+                return smooth(x, beta, form.negative_slope)
+            if not form.negative_slope:
+                return bounded(x, beta, form.max_value)
+            y = smooth(x, beta, form.negative_slope)
             return y - smooth(x - form.max_value, beta, 0.0)
 
         return elementwise(value, activation) if kind(value) else activation

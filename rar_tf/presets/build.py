@@ -24,12 +24,26 @@ def robust_model(preset: Preset, classifier: keras.Model) -> RobustModel:
         preset.objective.build(),
         preset.build_attack(),
         seed=preset.seed,
-        precision=preset.optimizer.precision,
+        precision=precision(preset, classifier),
         batch_statistics=preset.model.batch_statistics or "moving",
         **dataclasses.asdict(preset.model.convention),
     )
     model.compile(optimizer(preset))
     return model
+
+
+def precision(preset: Preset, classifier: keras.Model) -> str:
+    """The preset's precision, or that of a trial of this classifier where it is "auto".
+
+    Raises:
+      ValueError: the preset's precision does not work on this processor.
+    """
+    name = preset.optimizer.precision
+    network = models.to_train(classifier, preset.model.convention).model
+    if name == models.AUTO:
+        return models.try_precisions(network).precision
+    models.check_precision(network, name)
+    return name
 
 
 def ball(preset: Preset) -> LpBall:

@@ -20,7 +20,7 @@ _BASE: dict[str, Any] = {
     "lr_schedule": "warmup_cosine",
     "warmup_steps": 100,
     "adam_epsilon": 1e-7,
-    "precision": "mixed_bfloat16",
+    "precision": "auto",
     "epsilon": 8 / 255,
     "attack_steps": 2,  # few, large steps: more images per second
     "gamma": 1.0,

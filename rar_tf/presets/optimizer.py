@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rar_tf.models import PRECISIONS
+from rar_tf.models import AUTO, PRECISIONS
 from rar_tf.naming import check_name
 from rar_tf.presets.part import OPTIMIZATION, TRAINING, Part, setting
 
@@ -58,10 +58,11 @@ class OptimizerSettings(Part):
         "Factor wd of the L2 loss wd * sum w^2 / 2 on kernels.", OPTIMIZATION, default=0.0
     )
     precision: str = setting(
-        "Precision of the computation; weights stay float32.",
+        "Precision of the computation; weights stay float32. auto: bfloat16 where a trial shows "
+        "that it works and is faster.",
         OPTIMIZATION,
         default="float32",
-        choices=PRECISIONS,
+        choices=(AUTO, *PRECISIONS),
     )
     ema: float | None = setting(
         "Momentum of the moving average of the weights; the average is validated and saved.",
@@ -74,7 +75,7 @@ class OptimizerSettings(Part):
         self._counts("batch_size", "max_steps")
         self._counts("warmup_steps", least=0)
         self._positive("learning_rate", "adam_epsilon")
-        check_name("precision", self.precision, PRECISIONS)
+        check_name("precision", self.precision, (AUTO, *PRECISIONS))
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be in (0, 1). Received: ema={self.ema}")
         if not 0 <= self.weight_decay < math.inf:

@@ -5,16 +5,21 @@ import json
 import math
 import os
 import pathlib
-from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
-from rar_tf.chance import is_above_chance
 from rar_tf.checks import check_count
 from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches, training_batches
-from rar_tf.models import import_modules, load_classifier
+from rar_tf.models import (
+    AUTO,
+    PRECISIONS,
+    import_modules,
+    load_classifier,
+    to_train,
+    try_precisions,
+)
 from rar_tf.naming import is_custom
 from rar_tf.presets import Preset, build, differences, natural_start
 from rar_tf.runs import checkpoints
@@ -22,7 +27,8 @@ from rar_tf.runs.callbacks import Checkpoints, GuardFinite, Progress
 from rar_tf.runs.check_objective import check_objective, check_pixels
 from rar_tf.runs.data_files import embed_record
 from rar_tf.runs.interrupts import Interrupted, StopRequest
-from rar_tf.runs.validation_callback import Validate, read_metrics
+from rar_tf.runs.memory_plan import VALIDATION_BATCH, memory_plan
+from rar_tf.runs.validation_callback import Validate
 from rar_tf.runs.workdir import Workdir
 from rar_tf.training.distribution import Distribution
 from rar_tf.training.loop import run_steps
@@ -31,7 +37,6 @@ from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.validation import Validator
 
 NUM_VALIDATION_IMAGES = 512
-_VALIDATION_BATCH = 128
 _NUM_STATISTICS_IMAGES = 2048
 
 
@@ -95,12 +100,26 @@ class _Run:
         # Validate every setting before writing a file.
         self.check(preset)
         natural_preset = self.natural_start(preset) if preset.model.init_from == "natural" else None
-        model = None if workdir.model.exists() else self.model(preset)
+        classifier = None
+        if not workdir.model.exists():
+            classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
+        preset, reason = self.with_precision(preset, workdir, classifier)
+        model, batch = None, VALIDATION_BATCH
+        if classifier is not None:
+            plan = memory_plan(preset, classifier, self.data.image_shape)
+            model, batch = self.model(plan.preset, classifier), plan.validation_batch
+            reason = "; ".join(filter(None, [reason, plan.remark]))
         with workdir.locked(), workdir.writing():
             workdir.claim(preset)
             workdir.claim_data(self.record)
             with workdir.logging():
                 logging.info("%s: data from %s", preset.objective.name, self.data.source)
+                logging.info(
+                    "%s: precision %s, %s",
+                    preset.objective.name,
+                    preset.optimizer.precision,
+                    reason,
+                )
                 if model is None:
                     logging.info("%s: already trained, %s", preset.objective.name, workdir.model)
                     return load_classifier(workdir.model)
@@ -109,7 +128,7 @@ class _Run:
                     model.classifier.set_weights(natural.get_weights())
                 model.optimizer.build(model.trainable_variables)
                 statistics = self.statistics(model, preset)
-                self.fit(model, preset, workdir, statistics, is_start)
+                self.fit(model, preset, workdir, statistics, is_start, batch)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 if statistics is not None:
                     statistics.estimate()
@@ -124,13 +143,34 @@ class _Run:
         if is_custom(preset.objective.name):
             check_objective(preset, preset.objective.build(), preset.build_attack(), self.data)
 
-    def model(self, preset: Preset) -> RobustModel:
+    def model(self, preset: Preset, classifier: keras.Model) -> RobustModel:
         """The compiled model at its initial weights."""
-        classifier = build.classifier(preset, self.data.num_classes, self.data.image_shape)
         model = build.robust_model(preset, classifier)
         if preset.model.from_file:
             check_pixels(model, self.data)
         return model
+
+    def with_precision(
+        self, preset: Preset, workdir: Workdir, classifier: keras.Model | None
+    ) -> tuple[Preset, str]:
+        """The preset with a precision in place of "auto", and the reason for it in words.
+
+        A run that resumes keeps the precision that it was begun with; all workers take the
+        chief's.
+
+        Args:
+          preset: preset of the run.
+          workdir: folder of the run.
+          classifier: classifier of the run; None where it is already trained.
+        """
+        if preset.optimizer.precision != AUTO:
+            return preset, "as given"
+        begun = workdir.precision()
+        if begun is not None or classifier is None:
+            return preset.replace(precision=begun or PRECISIONS[0]), "with which the run was begun"
+        trial = try_precisions(to_train(classifier, preset.model.convention).model)
+        name = self.distribution.broadcast(trial.precision.encode()).decode()
+        return preset.replace(precision=name), f"as {trial.reason}"
 
     def natural_start(self, preset: Preset) -> Preset:
         """Preset of the natural start, with the run's batch size if its own exceeds the data."""
@@ -155,6 +195,7 @@ class _Run:
         workdir: Workdir,
         statistics: PopulationStatistics | None,
         is_start: bool,
+        validation_batch: int,
     ) -> None:
         """Train from the latest checkpoint to `preset.optimizer.max_steps`."""
         first_step = checkpoints.restore_latest(workdir.checkpoints, model, data=self.record.digest)
@@ -177,7 +218,9 @@ class _Run:
             every = preset.validation.checkpoint_every
             callbacks = [
                 GuardFinite(workdir.checkpoints),
-                _validate(model, preset, workdir, self.data, statistics, first_step),
+                _validate(
+                    model, preset, workdir, self.data, statistics, first_step, validation_batch
+                ),
                 Checkpoints(
                     workdir.checkpoints,
                     every,
@@ -223,27 +266,10 @@ def save_classifier(
         temporary.unlink(missing_ok=True)
 
 
-def summary(workdir: Workdir) -> dict[str, dict]:
-    """The first and last row of metrics.csv, as {"start": ..., "end": ...}; {} without rows."""
-    rows = read_metrics(workdir.metrics)
-    return {"start": rows[0], "end": rows[-1]} if rows else {}
-
-
-def below_chance(row: dict[str, Any]) -> str | None:
-    """Remark on a row of metrics.csv whose accuracy is not above chance; None for others.
-
-    Chance is always answering the most frequent class, see `is_above_chance`.
-    """
-    share = row.get("majority_share", math.nan)
-    if math.isnan(share):  # A row of a version that did not write it.
-        return None
-    accuracy, count = row["natural_accuracy"], row["num_examples"]
-    if is_above_chance(accuracy, count, share):
-        return None
-    return (
-        f"validation accuracy {accuracy:.4f} of {count} images is not above always answering the "
-        f"most frequent class ({share:.4f})"
-    )
+def validation_images(data: ImageData) -> Split:
+    """The images of each validation: the first of the validation split."""
+    validation = data.require("validation")
+    return Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
 
 
 def _validate(
@@ -253,12 +279,11 @@ def _validate(
     data: ImageData,
     statistics: PopulationStatistics | None,
     first_step: int,
+    batch: int,
 ) -> Validate:
-    validation = data.require("validation")
-    subset = Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
     return Validate(
         Validator(model.adapted.model, build.ball(preset)),
-        ordered_batches(subset, _VALIDATION_BATCH),
+        ordered_batches(validation_images(data), batch),
         every=preset.validation.validate_every,
         first_step=first_step,
         max_steps=preset.optimizer.max_steps,

@@ -100,6 +100,14 @@ class Workdir:
         existing = [path for path in files if path.exists()]
         return existing + (self.natural.state() if self.natural.root.exists() else [])
 
+    def precision(self) -> str | None:
+        """Precision that the run in this folder was begun with; None without a run."""
+        try:
+            content = json.loads(self.preset.read_text(encoding="utf-8"))
+            return Preset.from_flat(content).optimizer.precision
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return None  # `claim` names what is wrong with the file.
+
     def claim(self, preset: Preset) -> None:
         """Creates the folder with this preset, or checks that it has this preset.
 

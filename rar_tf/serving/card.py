@@ -15,7 +15,7 @@ from rar_tf.environment import versions
 from rar_tf.evaluation import Remark, Report, load_report
 from rar_tf.models import Conversions
 from rar_tf.runs import Workdir, record_of_model
-from rar_tf.runs.run import below_chance, summary
+from rar_tf.runs.outcome import below_chance, summary
 
 _INTENDED_USE = (
     "Images like those of the data set, prepared as there; the map shows people who "

@@ -15,6 +15,10 @@ from rar_tf.models import (
     softplus_twin,
     with_softplus_second_derivative,
 )
+from rar_tf.models.activations import (
+    bounded_relu_with_softplus_second_derivative,
+    bounded_softplus,
+)
 from tests.support import oracles
 
 X = np.array([-30.0, -2.0, -0.3, 0.0, 0.2, 1.0, 3.0, 30.0], "float32")
@@ -62,6 +66,30 @@ def test_relu_with_softplus_second_derivative(beta, slope, graph):
     np.testing.assert_array_equal(value, tf.nn.leaky_relu(X, slope))
     np.testing.assert_array_equal(first, np.where(X > 0, 1, np.float32(slope)))
     np.testing.assert_allclose(second, (1 - slope) * softplus_curvature(X, beta), atol=1e-6)
+
+
+@pytest.mark.parametrize("graph", ["none", "inner", "both"])
+@pytest.mark.parametrize("bound", [1.5, 6.0])
+@pytest.mark.parametrize("beta", [0.5, 1.0, 8.0])
+def test_bounded_activations_are_differences_of_two(beta, bound, graph):
+    x = np.append(X, [bound - 0.3, bound + 0.3]).astype("float32")
+
+    def twin(x):
+        return bounded_softplus(x, beta, bound)
+
+    def relu(x):
+        return bounded_relu_with_softplus_second_derivative(x, beta, bound)
+
+    value, first, second = derivatives(relu, x, graph)
+    curvature = softplus_curvature(x, beta) - softplus_curvature(x - np.float32(bound), beta)
+    np.testing.assert_array_equal(value, np.clip(x, 0, bound))
+    np.testing.assert_array_equal(first, (x > 0) & (x < bound))
+    np.testing.assert_allclose(second, curvature, atol=2e-6)
+    value, first, second = derivatives(twin, x, graph)
+    parts = [derivatives(lambda x: softplus(x, beta), part, graph) for part in (x, x - bound)]
+    np.testing.assert_allclose(value, parts[0][0] - parts[1][0], atol=1e-5)
+    np.testing.assert_allclose(first, parts[0][1] - parts[1][1], atol=1e-6)
+    np.testing.assert_allclose(second, curvature, atol=2e-6)
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.1])

@@ -100,7 +100,7 @@ def test_fast_natural_models_are_those_that_others_start_from():
         preset = resolve(dataset, "ig_norm")
         assert natural_start(preset) == natural and natural.model.natural_steps is None
         slow = natural.model.architecture != "small_cnn"  # in bfloat16
-        assert natural.optimizer.precision == ("float32" if slow else "mixed_bfloat16")
+        assert natural.optimizer.precision == ("float32" if slow else "auto")
     assert (
         resolve("gtsrb", "natural").optimizer.batch_size
         == 32

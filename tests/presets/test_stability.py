@@ -22,7 +22,10 @@ def recorded(key):
     values = dict.fromkeys(RECORD["names"]) | RECORDED[key]
     # Only the recorded version resolved a layer objective whose layer must still be given.
     layer = LAYER if objective == "layer_ig_norm" and values["layer"] is None else {}
-    return values | layer, resolve(dataset, objective, schedule, seed=values["seed"], **layer)
+    preset = resolve(dataset, objective, schedule, seed=values["seed"], **layer)
+    if preset.optimizer.precision == "auto":  # The recorded version had no trial.
+        preset = preset.replace(precision=values["precision"])
+    return values | layer, preset
 
 
 @pytest.mark.parametrize("key", RECORDED)

@@ -13,7 +13,7 @@ from rar_tf.models import load_classifier
 from rar_tf.presets import build, resolve
 from rar_tf.runs import Divergence, Workdir, WorkdirError, train
 from rar_tf.runs.estimate import estimate
-from rar_tf.runs.run import below_chance
+from rar_tf.runs.outcome import below_chance
 from rar_tf.runs.validation_callback import read_metrics
 from tests.support import tiny_run
 
