@@ -15,7 +15,7 @@ from rar_tf.datasets import ImageData, ordered_batches, training_batches
 from rar_tf.presets import Preset, build, natural_start
 from rar_tf.runs.check_objective import check_pixels
 from rar_tf.runs.memory_plan import memory_plan
-from rar_tf.runs.run import validation_images
+from rar_tf.runs.validation_callback import validation_images
 from rar_tf.training.validation import Validator
 
 _STEPS = 3

@@ -7,11 +7,10 @@ import os
 import pathlib
 
 import keras
-import numpy as np
 from absl import logging
 
 from rar_tf.checks import check_count
-from rar_tf.datasets import DataRecord, ImageData, Split, ordered_batches, training_batches
+from rar_tf.datasets import DataRecord, ImageData, training_batches
 from rar_tf.models import (
     AUTO,
     PRECISIONS,
@@ -28,15 +27,13 @@ from rar_tf.runs.check_objective import check_objective, check_pixels
 from rar_tf.runs.data_files import embed_record
 from rar_tf.runs.interrupts import Interrupted, StopRequest
 from rar_tf.runs.memory_plan import VALIDATION_BATCH, memory_plan
-from rar_tf.runs.validation_callback import Validate
+from rar_tf.runs.validation_callback import validation_of
 from rar_tf.runs.workdir import Workdir
 from rar_tf.training.distribution import Distribution
 from rar_tf.training.loop import run_steps
 from rar_tf.training.population import PopulationStatistics
 from rar_tf.training.robust_model import RobustModel
-from rar_tf.training.validation import Validator
 
-NUM_VALIDATION_IMAGES = 512
 _NUM_STATISTICS_IMAGES = 2048
 
 
@@ -218,7 +215,7 @@ class _Run:
             every = preset.validation.checkpoint_every
             callbacks = [
                 GuardFinite(workdir.checkpoints),
-                _validate(
+                validation_of(
                     model, preset, workdir, self.data, statistics, first_step, validation_batch
                 ),
                 Checkpoints(
@@ -264,33 +261,6 @@ def save_classifier(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def validation_images(data: ImageData) -> Split:
-    """The images of each validation: the first of the validation split."""
-    validation = data.require("validation")
-    return Split(*validation.read(np.arange(min(NUM_VALIDATION_IMAGES, len(validation)))))
-
-
-def _validate(
-    model: RobustModel,
-    preset: Preset,
-    workdir: Workdir,
-    data: ImageData,
-    statistics: PopulationStatistics | None,
-    first_step: int,
-    batch: int,
-) -> Validate:
-    return Validate(
-        Validator(model.adapted.model, build.ball(preset)),
-        ordered_batches(validation_images(data), batch),
-        every=preset.validation.validate_every,
-        first_step=first_step,
-        max_steps=preset.optimizer.max_steps,
-        metrics=workdir.metrics,
-        tensorboard=workdir.tensorboard,
-        statistics=statistics,
-    )
 
 
 def _check_same_preset(preset: Preset, distribution: Distribution) -> None:

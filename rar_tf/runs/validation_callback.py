@@ -10,14 +10,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from rar_tf.datasets import ImageData, Split, ordered_batches
 from rar_tf.files import write_atomically
+from rar_tf.presets import Preset, build
 from rar_tf.runs.callbacks import WINDOW
+from rar_tf.runs.workdir import Workdir
 from rar_tf.training.averaging import averaged_weights
 from rar_tf.training.population import PopulationStatistics
+from rar_tf.training.robust_model import RobustModel
 from rar_tf.training.validation import Validation, Validator
+
+_MOST_IMAGES = 512
 
 
 class Validate(keras.callbacks.Callback):
@@ -129,3 +136,41 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
             f"{path} must be a table of numbers; remove it to resume without its rows. "
             f"Received: {error}"
         ) from error
+
+
+def validation_images(data: ImageData) -> Split:
+    """The images of each validation: the first of the validation split."""
+    validation = data.require("validation")
+    return Split(*validation.read(np.arange(min(_MOST_IMAGES, len(validation)))))
+
+
+def validation_of(
+    model: RobustModel,
+    preset: Preset,
+    workdir: Workdir,
+    data: ImageData,
+    statistics: PopulationStatistics | None,
+    first_step: int,
+    batch: int,
+) -> Validate:
+    """The validations of a run.
+
+    Args:
+      model: model that is trained.
+      preset: preset of the run.
+      workdir: folder of the run.
+      data: data set with validation images.
+      statistics: statistics for the validated weights; None to take them as they are.
+      first_step: step that the run begins or resumes at.
+      batch: number of images of a batch.
+    """
+    return Validate(
+        Validator(model.adapted.model, build.ball(preset)),
+        ordered_batches(validation_images(data), batch),
+        every=preset.validation.validate_every,
+        first_step=first_step,
+        max_steps=preset.optimizer.max_steps,
+        metrics=workdir.metrics,
+        tensorboard=workdir.tensorboard,
+        statistics=statistics,
+    )
