@@ -34,17 +34,14 @@ def with_head(network: keras.Model, num_classes: int, scale: float) -> keras.Mod
       num_classes: number of new classes.
       scale: factor from pixels in [0, 1] to the pixels that the network takes.
     """
-    if scale != 1:
-        image = keras.Input(network.input_shape[1:])
-        scaled = keras.layers.Rescaling(scale)(image)
-        weights = network.get_weights()
-        network = keras.models.clone_model(network, input_tensors=scaled)
-        network.set_weights(weights)
     last = [layer for layer in network.layers if layer.weights][-1]
     if not isinstance(last, keras.layers.Dense):
         raise ValueError(f"the last layer with weights must be Dense. Received: {last.name}")
-    logits = keras.layers.Dense(num_classes, name="head")(last.input)
-    return keras.Model(network.inputs, logits, name="with_head")
+    (image,), features = network.inputs, last.input
+    if scale != 1:
+        image = keras.Input(network.input_shape[1:])
+        features = keras.Model(network.inputs, features)(keras.layers.Rescaling(scale)(image))
+    return keras.Model(image, keras.layers.Dense(num_classes, name="head")(features))
 
 
 def freeze(classifier: keras.Model, share: float) -> None:

@@ -25,9 +25,13 @@ def top_k_mask(maps: np.ndarray, k: int) -> np.ndarray:
     flat = _rows(maps)
     if not is_count(k) or not 1 <= k <= flat.shape[1]:
         raise ValueError(f"k must be in 1 .. {flat.shape[1]}, the pixels of a map. Received: k={k}")
-    order = np.argsort(-flat, axis=1, kind="stable")[:, :k]
-    mask = np.zeros(flat.shape, bool)
-    np.put_along_axis(mask, order, True, axis=1)
+    if np.isnan(flat).any():  # Not a number counts as the smallest value.
+        flat = np.where(np.isnan(flat), -np.inf, flat)
+    place = flat.shape[1] - k
+    threshold = np.partition(flat, place, axis=1)[:, place : place + 1]
+    above, equal = flat > threshold, flat == threshold
+    missing = k - above.sum(1, keepdims=True)
+    mask = above | (equal & (np.cumsum(equal, axis=1) <= missing))
     return mask.reshape(np.shape(maps))
 
 
