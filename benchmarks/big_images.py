@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
     shape = model.input_shape[1:]
     x = tf.random.stateless_uniform([FLAGS.num_examples, *shape], seed=(0, 0)).numpy()
     images = EvaluationSet((x, model.predict(x, verbose=0).argmax(-1).astype("int32")))
-    logits, _ = logits_of(model, images)
+    logits = logits_of(model, images).model
     protocol = evaluation.protocol("rar", "other", shape)
     attack = with_precision(
         protocol.attack(FLAGS.attack), logits, "auto", is_named=True, image_shape=shape
