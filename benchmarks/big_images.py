@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from rar_tf import evaluation, memory, models
+from rar_tf.attack import MapAttack
 from rar_tf.environment import hardware, versions
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.expected_time import passes
@@ -67,7 +68,7 @@ def bare_seconds(model: keras.Model, batch: int) -> float:
     return float(np.median(times[1:]))
 
 
-def count(attack: evaluation.MapAttack, protocol: evaluation.Protocol, nodes: int | None) -> float:
+def count(attack: MapAttack, protocol: evaluation.Protocol, nodes: int | None) -> float:
     """Forward and backward passes of one image: those of the searches and of the measured maps."""
     pairs = [passes(search, nodes) for search in (*attack.searches, *attack.refinements)]
     measured = 1 + sum(search.num_points for search in attack.searches)
@@ -85,7 +86,7 @@ def main(argv: list[str]) -> None:
     shape = model.input_shape[1:]
     x = tf.random.stateless_uniform([FLAGS.num_examples, *shape], seed=(0, 0)).numpy()
     images = EvaluationSet((x, model.predict(x, verbose=0).argmax(-1).astype("int32")))
-    logits, _ = logits_of(model, images)
+    logits = logits_of(model, images).model
     protocol = evaluation.protocol("rar", "other", shape)
     attack = with_precision(
         protocol.attack(FLAGS.attack), logits, "auto", is_named=True, image_shape=shape

@@ -24,7 +24,7 @@ def small():
     """(network, images, protocol, attack, check) of a tiny evaluation."""
     model = own_model()
     images = EvaluationSet(own_data(model))
-    network, _ = logits_of(model, images)
+    network = logits_of(model, images).model
     protocol = quick_protocol()
     attack = protocol.attack("original")
     return network, images, protocol, attack, gradient_check(network, images, attack)
