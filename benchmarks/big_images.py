@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from rar_tf import evaluation, memory, models
+from rar_tf.attack import MapAttack
 from rar_tf.environment import hardware, versions
 from rar_tf.evaluation.evaluation_set import EvaluationSet
 from rar_tf.evaluation.expected_time import passes
@@ -67,7 +68,7 @@ def bare_seconds(model: keras.Model, batch: int) -> float:
     return float(np.median(times[1:]))
 
 
-def count(attack: evaluation.MapAttack, protocol: evaluation.Protocol, nodes: int | None) -> float:
+def count(attack: MapAttack, protocol: evaluation.Protocol, nodes: int | None) -> float:
     """Forward and backward passes of one image: those of the searches and of the measured maps."""
     pairs = [passes(search, nodes) for search in (*attack.searches, *attack.refinements)]
     measured = 1 + sum(search.num_points for search in attack.searches)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rar_tf import memory
 from rar_tf.attack import Ifia
 from rar_tf.attack.ifia_score import AttackInputs, IfiaScore
 from rar_tf.attack.networks import make_networks
@@ -122,28 +123,23 @@ class GradientCheck:
 
     def timed(
         self, x: tf.Tensor, y: tf.Tensor, first_row: tf.Tensor, clean: tf.Tensor
-    ) -> dict[str, float]:
-        """Seconds of the parts on images; arguments as of a call.
+    ) -> tuple[float, float, int | None]:
+        """Cost of the check's passes on images; arguments as of a call.
 
         Returns:
-          "first": a forward and a backward pass; "second": the gradient of a map of `NODES` nodes
-          (without such a gradient the same as "first"); "rest".
+          (seconds of a forward and a backward pass, seconds of the gradient of a map of `NODES`
+          nodes, peak of memory during the latter). Without such a gradient the second is a
+          multiple of the first.
         """
-
-        def seconds(function: Callable[[], Any]) -> float:
-            started = time.perf_counter()
-            function()
-            return time.perf_counter() - started
-
-        first = seconds(lambda: _is_missing(self._logit, x, y))
-        second, rest = NODES * first, 0.0
-        if self._score is not None:
-            score = self._score
-            second = seconds(lambda: _is_missing(score, x, y, first_row, clean))
-        if self._curvatures is not None:
-            curvatures = self._curvatures
-            rest = seconds(lambda: self._contradicts(curvatures, x, y, first_row))
-        return {"first": first, "second": second, "rest": rest}
+        started = time.perf_counter()
+        _is_missing(self._logit, x, y)
+        first = time.perf_counter() - started
+        if self._score is None:
+            return first, NODES * first, None
+        started = time.perf_counter()
+        with memory.peak_bytes() as peak:
+            _is_missing(self._score, x, y, first_row, clean)
+        return first, time.perf_counter() - started, peak[0] if peak else None
 
     def _contradicts(
         self, curvatures: Callable[..., tuple[tf.Tensor, ...]], x: tf.Tensor, *arguments: tf.Tensor

@@ -168,35 +168,38 @@ def _trial(
     if free is not None and large * NODES * _MOST_SECOND * activations > memory.USABLE * free:
         large = small
     started = time.perf_counter()
-    _run(check, evaluation_set, small)
+    check(*_images(evaluation_set, small))
     trace = time.perf_counter() - started
+    started = time.perf_counter()
+    check(*_images(evaluation_set, small))
+    trace -= time.perf_counter() - started
     peaks = []
     for count in (small, large):
-        with memory.peak_bytes() as peak:
-            seconds = _run(check, evaluation_set, count)
+        first_seconds, second_seconds, peak = check.timed(*_images(evaluation_set, count))
         peaks.append(peak)
     after = memory.resident_bytes()
     growth = 0 if before is None or after is None else max(after - before, 0)
     second = _MOST_SECOND * activations
-    if large > small and all(peaks):
-        slope = (peaks[1][0] - peaks[0][0]) / (NODES * (large - small))
+    if large > small and peaks[0] is not None and peaks[1] is not None:
+        slope = (peaks[1] - peaks[0]) / (NODES * (large - small))
         second = float(np.clip(slope, _LEAST_SECOND * activations, second))
     searches = sum(isinstance(search, Ifia) for search in attack.searches)
     return PassCosts(
         first_bytes=_FIRST * activations,
         second_bytes=second,
         graph_bytes=_GRAPH * growth * searches,
-        first_seconds=seconds["first"] / large,
-        second_seconds=seconds["second"] / (NODES * large),
-        trace_seconds=max(trace - sum(seconds.values()), 0.0) / 2,
+        first_seconds=first_seconds / large,
+        second_seconds=second_seconds / (NODES * large),
+        # The check traces two gradients of maps.
+        trace_seconds=max(trace, 0.0) / 2,
     )
 
 
-def _run(check: GradientCheck, evaluation_set: EvaluationSet, count: int) -> dict[str, float]:
-    """Seconds of the parts of the check on the first images."""
+def _images(evaluation_set: EvaluationSet, count: int) -> tuple[tf.Tensor, ...]:
+    """Arguments of the check: the first images, their labels, a row, and maps of noise."""
     x, y = map(tf.constant, evaluation_set.read(np.arange(count)))
     maps = tf.random.stateless_uniform(x.shape[:3], seed=(0, 0))
-    return check.timed(x, y, tf.constant(0), maps)
+    return x, y, tf.constant(0), maps
 
 
 def fitting_batches(
