@@ -294,15 +294,17 @@ def test_theorem_3_training_reaches_the_same_weights():
             kernel = classifier.trainable_variables[0]
             w = kernel[:, 1] - kernel[:, 0]
             side = tf.cast(2 * tf.constant(y) - 1, tf.float32)[:, None]
-            return x - epsilon * tf.sign(w) * side
+            return x - epsilon * tf.reshape(tf.sign(w) * side, tf.shape(x))
 
     ends = []
     for objective in (ig_norm(ig_steps=NODES), madry()):
         classifier, x, y = linear()
         ball = Exact("inf", epsilon, bounds=None)
-        model = RobustModel(classifier, objective, Attack(ball, steps=0, step_size=1.0))
+        image = keras.Input((1, 6, 1))
+        of_images = keras.Model(image, classifier(keras.layers.Flatten()(image)))
+        model = RobustModel(of_images, objective, Attack(ball, steps=0, step_size=1.0))
         model.compile(keras.optimizers.SGD(rate))
-        data = tf.data.Dataset.from_tensors((x, y)).repeat(steps)
+        data = tf.data.Dataset.from_tensors((x.reshape(5, 1, 6, 1), y)).repeat(steps)
         model.fit(data, shuffle=False, verbose=0)
         ends.append(classifier.get_weights()[0])
     kernel = linear()[0].get_weights()[0].astype("float64")

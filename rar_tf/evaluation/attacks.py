@@ -108,15 +108,15 @@ def worst_case(search: Ifia, paper: str) -> MapAttack:
 
 
 def _gradient_searches(search: Ifia) -> tuple[Ifia, ...]:
-    """Gradient searches of `worst_case`: one on IN's surrogate, three on CO's.
+    """Gradient searches of `worst_case`: three on IN's surrogate, three on CO's.
 
-    No one of those on CO's surrogate finds the worst of every image: they differ in the second
-    derivative of ReLU and in the frequency of the perturbation.
+    They differ in the width of the surrogate, in the second derivative of ReLU and in the
+    frequency of the perturbation, as no one of them finds the worst of every image.
     """
-    top_k = dataclasses.replace(
+    gradient = dataclasses.replace(
         search,
         score="soft_top_k",
-        softness=0.5,
+        softness=0.25,
         steps=20,
         step_size=search.threat.epsilon / 2,
         decay="linear",
@@ -124,25 +124,27 @@ def _gradient_searches(search: Ifia) -> tuple[Ifia, ...]:
         hold_label=1.0,
         select=_HEADLINE_METRICS,
         select_every=5,
-        explainer=_coarse(search.explainer, 16),
+        explainer=_coarse(search.explainer, 8),
         rotate_nodes=search.explainer.method == METHODS[0],
         clean_explainer=search.explainer,
         selection_explainer=_coarse(search.explainer, 16),
         second_derivatives="softplus_second_derivative",
-        softplus_beta=20.0,
+        softplus_beta=4.0,
         precision=_COARSE_PRECISION,
     )
-    correlation = dataclasses.replace(
-        top_k, score="soft_kendall", softplus_beta=4.0, explainer=_coarse(search.explainer, 8)
-    )
-    twin = dataclasses.replace(
-        correlation,
+    soft = dataclasses.replace(gradient, softness=0.5)
+    sharp_twin = dataclasses.replace(
+        soft,
         explainer=_coarse(search.explainer, 5),
         second_derivatives="softplus_twin",
-        softplus_beta=1.0,
+        softplus_beta=10.0,
     )
-    low_frequency = dataclasses.replace(twin, gradient_smoothing=0.05, steps=10)
-    return top_k, correlation, twin, low_frequency
+    correlation = dataclasses.replace(sharp_twin, score="soft_kendall", softplus_beta=1.0)
+    other_derivative = dataclasses.replace(
+        correlation, second_derivatives="softplus_second_derivative"
+    )
+    low_frequency = dataclasses.replace(correlation, gradient_smoothing=0.05, steps=10)
+    return gradient, soft, sharp_twin, correlation, other_derivative, low_frequency
 
 
 def for_map(

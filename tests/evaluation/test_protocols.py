@@ -59,7 +59,7 @@ def test_the_worst_case_has_searches_with_and_without_gradients(name):
     fashion = protocol(name, "fashion_mnist", SHAPE)
     attack = fashion.attack("worst_case")
     kinds = [type(search) for search in attack.searches]
-    assert kinds.count(RandomSearch) == 3 and kinds.count(Ifia) == 4
+    assert kinds.count(RandomSearch) == 3 and kinds.count(Ifia) == 6
     assert {s.family for s in attack.searches if isinstance(s, RandomSearch)} == set(FAMILIES)
     assert attack.worst_of_each_metric and not attack.counts_unchanged
     assert {search.criterion for search in attack.refinements} == {"top_k", "kendall"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rar_tf.cli.settings import parse_settings
+from rar_tf.models import AUTO
 from rar_tf.presets import resolve
 from tests.support.paths import ROOT
 
@@ -23,6 +24,8 @@ def test_the_names_of_measured_rows_still_say_what_was_measured(row):
     found = json.loads(preset.to_json())
     for name, value in row["preset"].items():
         expected = pytest.approx(value) if isinstance(value, float) else value
+        if name == "precision" and found[name] == AUTO:  # Which one a trial decides.
+            continue
         assert found.get(name) == expected, name
     for name in found.keys() - row["preset"].keys():  # settings younger than the row are off
         assert found[name] in (None, "constant"), name

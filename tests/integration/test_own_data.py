@@ -84,10 +84,10 @@ def test_an_npz_file_and_a_classifier_of_ones_own(command, tmp_path):
     preset = json.loads((tmp_path / "run/preset.json").read_text())
     assert preset["init_from"] == "own.keras" and "architecture" not in preset
     trained = keras.models.load_model(tmp_path / "run/model.keras")
-    assert [type(layer).__name__ for layer in trained.layers] == ["InputLayer", *LAYERS]
-    assert trained.layers[-1].activation is keras.activations.linear
+    assert [type(layer).__name__ for layer in trained.layers] == list(LAYERS)
+    assert trained.layers[-1].activation is keras.activations.softmax
     report = evaluated(command, tmp_path)
-    assert report["model"]["outputs"] == "logits"
+    assert report["model"]["outputs"] == "stripped_softmax"
     assert report["dataset"]["class_names"] == list(CLASSES)
 
 
