@@ -20,7 +20,6 @@ from rar_tf.models.initializers import INITIALIZERS, reinitialize, scale_kernels
 from rar_tf.models.input_layout import image_shape
 from rar_tf.models.layer_derivatives import nonlinear_layers, with_derivatives_of_second_half
 from rar_tf.models.loading import import_modules, is_model_file, load_classifier
-from rar_tf.models.modern import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.models.pixel_check import check_pixels
 from rar_tf.models.pixels import PIXELS, PixelFn
 from rar_tf.models.precision import AUTO, PrecisionTrial, check_precision, try_precisions
@@ -28,6 +27,7 @@ from rar_tf.models.registry import ARCHITECTURES, build
 from rar_tf.models.resnet import NORMALIZATIONS, flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.rewrite import without_nested
 from rar_tf.models.small_cnn import small_cnn
+from rar_tf.models.small_networks import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.models.suitability import adapt_to_dataset, check_trainable, to_train
 from rar_tf.models.to_logits import OUTPUTS, to_logits
 from rar_tf.models.weight_decay import decay_kernels

@@ -2,9 +2,9 @@
 
 import keras
 
-from rar_tf.models.modern import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.models.resnet import flower_resnet, gtsrb_resnet, resnet18
 from rar_tf.models.small_cnn import small_cnn
+from rar_tf.models.small_networks import batch_norm_cnn, mobile_net, small_vit
 from rar_tf.naming import call_custom, find, is_custom, parameters
 
 ARCHITECTURES = {

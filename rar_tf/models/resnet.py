@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 from keras import layers, ops
 
+from rar_tf.models.arguments import check_arguments
 from rar_tf.models.weight_decay import kernel_l2
 
 NORMALIZATIONS = ("batch_norm", "group_norm")
@@ -99,7 +100,7 @@ def resnet18(
       ValueError: fewer than two classes, images smaller than 8 x 8, an unknown
         normalization, weight_decay < 0.
     """
-    _check(num_classes, input_shape, minimum=8, divisor=1)
+    check_arguments(num_classes, input_shape, minimum=8, divisor=1)
     if normalization not in NORMALIZATIONS:
         raise ValueError(
             f"normalization must be one of {NORMALIZATIONS}. Received: {normalization!r}"
@@ -155,7 +156,7 @@ def _leaky_resnet(
     seed: int,
     name: str,
 ) -> keras.Model:
-    _check(num_classes, input_shape, minimum=4, divisor=4)
+    check_arguments(num_classes, input_shape, minimum=4, divisor=4)
     seeds = itertools.count(seed)
     conv = _ConvMaker(weight_decay, seeds)
     image = keras.Input(input_shape, name="image")
@@ -246,14 +247,3 @@ def _head(
         name="logits",
     )(h)
     return keras.Model(image, logits, name=name)
-
-
-def _check(num_classes: int, input_shape: tuple[int, int, int], minimum: int, divisor: int) -> None:
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be >= 2. Received: num_classes={num_classes}")
-    if len(input_shape) != 3 or any(n < minimum or n % divisor for n in input_shape[:2]):
-        divisible = f" and divisible by {divisor}" if divisor > 1 else ""
-        raise ValueError(
-            f"input_shape must be (height, width, channels) with height and width >= {minimum}"
-            f"{divisible}. Received: input_shape={input_shape}"
-        )

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from rar_tf.models.arguments import check_arguments
 from rar_tf.models.weight_decay import kernel_l2
 
 
@@ -39,13 +40,7 @@ def small_cnn(
       ValueError: fewer than two classes, an image too small for two poolings, or
         weight_decay < 0.
     """
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be >= 2. Received: num_classes={num_classes}")
-    if len(input_shape) != 3 or min(input_shape[:2]) < 4:
-        raise ValueError(
-            "input_shape must be (height, width, channels) with height and width >= 4. "
-            f"Received: input_shape={input_shape}"
-        )
+    check_arguments(num_classes, input_shape, minimum=4)
 
     def weights(layer: int) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rar_tf.attribution import grad_cam, layer_integrated_gradients
-from rar_tf.models import Convention, adapt, build, for_double_backprop
+from rar_tf.models import ARCHITECTURES, Convention, adapt, build, for_double_backprop
 from rar_tf.models.rewrite import inlined
 
 SHAPE = (8, 10, 3)
@@ -175,12 +175,11 @@ def test_channels_first(build_model, x):
 
 def test_architectures_of_the_package_ignore_keras_json():
     x = np.random.default_rng(0).random((2, 16, 16, 3)).astype("float32")
-    names = ("small_cnn", "gtsrb_resnet", "flower_resnet", "resnet18")
     options = {"num_classes": 3, "input_shape": (16, 16, 3)}
-    before = [build(name, **options)(x) for name in names]
+    before = [build(name, **options)(x) for name in ARCHITECTURES]
     keras.config.set_image_data_format("channels_first")
     try:
-        after = [build(name, **options)(x) for name in names]
+        after = [build(name, **options)(x) for name in ARCHITECTURES]
     finally:
         keras.config.set_image_data_format("channels_last")
     for one, other in zip(before, after, strict=True):

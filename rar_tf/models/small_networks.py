@@ -1,9 +1,12 @@
-"""Small networks of modern kinds: batch normalization, depthwise convolutions, attention."""
+"""Small networks with batch normalization, depthwise convolutions, or attention."""
 
 import keras
 from keras import layers
 
+from rar_tf.models.arguments import check_arguments
 from rar_tf.models.weight_decay import decay_kernels
+
+_FORMAT = {"data_format": "channels_last"}  # Whatever keras.json says.
 
 
 def batch_norm_cnn(
@@ -29,13 +32,15 @@ def batch_norm_cnn(
     Raises:
       ValueError: fewer than two classes, images smaller than 8 x 8, or weight_decay < 0.
     """
-    _check(num_classes, input_shape)
+    check_arguments(num_classes, input_shape, minimum=8)
     image = keras.Input(input_shape, name="image")
     h = image
     for i, channels in enumerate((32, 64, 128), 1):
-        h = layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv{i}")(h)
+        h = layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv{i}", **_FORMAT)(
+            h
+        )
         h = layers.ReLU(name=f"relu{i}")(layers.BatchNormalization(name=f"norm{i}")(h))
-        h = layers.MaxPooling2D(2, padding="same", name=f"pool{i}")(h)
+        h = layers.MaxPooling2D(2, padding="same", name=f"pool{i}", **_FORMAT)(h)
     return _with_head(image, h, num_classes, weight_decay, seed, name)
 
 
@@ -53,13 +58,13 @@ def mobile_net(
     expansion 4, a 1x1 convolution of 128 channels; ReLU6 and BatchNormalization throughout.
     Arguments, result and errors are those of `batch_norm_cnn`.
     """
-    _check(num_classes, input_shape)
+    check_arguments(num_classes, input_shape, minimum=8)
     image = keras.Input(input_shape, name="image")
-    h = layers.Conv2D(16, 3, 2, padding="same", use_bias=False, name="stem")(image)
+    h = layers.Conv2D(16, 3, 2, padding="same", use_bias=False, name="stem", **_FORMAT)(image)
     h = _norm_relu6(h, "stem")
     for i, (channels, stride) in enumerate(((24, 1), (24, 1), (48, 2), (48, 1)), 1):
         h = _inverted_residual(h, channels, stride, f"block{i}")
-    h = layers.Conv2D(128, 1, use_bias=False, name="last")(h)
+    h = layers.Conv2D(128, 1, use_bias=False, name="last", **_FORMAT)(h)
     return _with_head(image, _norm_relu6(h, "last"), num_classes, weight_decay, seed, name)
 
 
@@ -93,7 +98,7 @@ def small_vit(
       ValueError: fewer than two classes, images smaller than 8 x 8, a patch that does not divide
         their sides, or weight_decay < 0.
     """
-    _check(num_classes, input_shape)
+    check_arguments(num_classes, input_shape, minimum=8)
     height, columns = input_shape[0] // patch, input_shape[1] // patch
     if (height * patch, columns * patch) != tuple(input_shape[:2]):
         raise ValueError(
@@ -101,7 +106,7 @@ def small_vit(
         )
     tokens = height * columns
     image = keras.Input(input_shape, name="image")
-    h = layers.Conv2D(width, patch, patch, name="patches")(image)
+    h = layers.Conv2D(width, patch, patch, name="patches", **_FORMAT)(image)
     h = layers.Reshape((tokens, width), name="tokens")(h)
     # The bias of each token is its embedding of the position.
     h = layers.EinsumDense("btd,de->bte", (tokens, width), bias_axes="te", name="positions")(h)
@@ -113,19 +118,9 @@ def small_vit(
         hidden = layers.Dense(2 * width, activation="gelu", name=f"hidden{i}")(normed)
         h = layers.Add(name=f"add{i}b")([h, layers.Dense(width, name=f"out{i}")(hidden)])
     h = layers.LayerNormalization(epsilon=1e-6, name="norm")(h)
-    h = layers.GlobalAveragePooling1D(name="mean")(h)
+    h = layers.GlobalAveragePooling1D(name="mean", **_FORMAT)(h)
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(h)
     return _drawn(keras.Model(image, logits, name=name), weight_decay, seed)
-
-
-def _check(num_classes: int, input_shape: tuple[int, int, int]) -> None:
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be >= 2. Received: num_classes={num_classes}")
-    if len(input_shape) != 3 or min(input_shape[:2]) < 8:
-        raise ValueError(
-            "input_shape must be (height, width, channels) with height and width >= 8. "
-            f"Received: input_shape={input_shape}"
-        )
 
 
 def _norm_relu6(h: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -137,11 +132,13 @@ def _inverted_residual(
     h: keras.KerasTensor, channels: int, stride: int, name: str
 ) -> keras.KerasTensor:
     start = h
-    h = layers.Conv2D(4 * h.shape[-1], 1, use_bias=False, name=f"{name}_expand")(h)
+    h = layers.Conv2D(4 * h.shape[-1], 1, use_bias=False, name=f"{name}_expand", **_FORMAT)(h)
     h = _norm_relu6(h, f"{name}_expand")
-    h = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=f"{name}_depth")(h)
+    h = layers.DepthwiseConv2D(
+        3, stride, padding="same", use_bias=False, name=f"{name}_depth", **_FORMAT
+    )(h)
     h = _norm_relu6(h, f"{name}_depth")
-    h = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(h)
+    h = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project", **_FORMAT)(h)
     h = layers.BatchNormalization(name=f"{name}_project_norm")(h)
     if stride == 1 and start.shape[-1] == channels:
         h = layers.Add(name=f"{name}_add")([start, h])
@@ -156,7 +153,7 @@ def _with_head(
     seed: int,
     name: str,
 ) -> keras.Model:
-    h = layers.GlobalAveragePooling2D(name="mean")(h)
+    h = layers.GlobalAveragePooling2D(name="mean", **_FORMAT)(h)
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(h)
     return _drawn(keras.Model(image, logits, name=name), weight_decay, seed)
 
