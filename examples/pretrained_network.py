@@ -14,6 +14,7 @@ there.
 import argparse
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,22 +27,17 @@ EPSILON = 8 / 255  # largest change of a pixel, in units of [0, 1]
 BATCH = 16
 
 
-def with_head(network: keras.Model, num_classes: int, scale: float) -> keras.Model:
-    """The network with a new last layer, `head`, which gives logits.
+def with_head(network: keras.Model, num_classes: int) -> keras.Model:
+    """The network, of the same pixels, with a new last layer, `head`, which gives logits.
 
     Args:
       network: Functional classifier whose last layer with weights is a Dense layer.
       num_classes: number of new classes.
-      scale: factor from pixels in [0, 1] to the pixels that the network takes.
     """
     last = [layer for layer in network.layers if layer.weights][-1]
     if not isinstance(last, keras.layers.Dense):
         raise ValueError(f"the last layer with weights must be Dense. Received: {last.name}")
-    (image,), features = network.inputs, last.input
-    if scale != 1:
-        image = keras.Input(network.input_shape[1:])
-        features = keras.Model(network.inputs, features)(keras.layers.Rescaling(scale)(image))
-    return keras.Model(image, keras.layers.Dense(num_classes, name="head")(features))
+    return keras.Model(network.inputs, keras.layers.Dense(num_classes, name="head")(last.input))
 
 
 def freeze(classifier: keras.Model, share: float) -> None:
@@ -68,14 +64,15 @@ def features_of(network: keras.Model, split: datasets.Split, path: pathlib.Path)
 
 
 def fit_head(
-    file: pathlib.Path, data: datasets.ImageData, output: pathlib.Path, scale: float, frozen: float
+    file: pathlib.Path, data: datasets.ImageData, output: pathlib.Path, pixels: str, frozen: float
 ) -> pathlib.Path:
     """Fits the new head on the frozen network's features; returns the file of the classifier."""
     path = output / "start.keras"
     if path.exists():
         return path
-    classifier = with_head(models.load_classifier(file), data.num_classes, scale)
+    classifier = with_head(models.load_classifier(file), data.num_classes)
     features = keras.Model(classifier.inputs, classifier.get_layer("head").input)
+    features = models.adapt(features, models.Convention(pixels, outputs="logits")).model
     # Photographs as they are: warped copies would need features of their own.
     train = data.require("train")
     train = getattr(train, "source", train)
@@ -96,12 +93,16 @@ def fit_head(
 
 
 def train(
-    start: pathlib.Path, data: datasets.ImageData, output: pathlib.Path, settings: dict
+    start: pathlib.Path,
+    data: datasets.ImageData,
+    output: pathlib.Path,
+    objective: str,
+    **settings: Any,
 ) -> pathlib.Path:
-    """Trains the classifier by `aat`, or goes on with it; returns the file of the result."""
+    """Trains the classifier, or goes on with it; returns the file of the result."""
     preset = presets.resolve(
         data.name,
-        settings.pop("objective"),
+        objective,
         init_from=str(start),
         image_size=data.image_shape[:2],
         epsilon=EPSILON,
@@ -113,35 +114,48 @@ def train(
 
 
 def measure(
-    file: pathlib.Path, data: datasets.ImageData, folder: pathlib.Path, images: int, attack: str
+    file: pathlib.Path,
+    data: datasets.ImageData,
+    folder: pathlib.Path,
+    options: argparse.Namespace,
 ) -> evaluation.Report:
     """Report of the accuracy of all test images and of the attack on the maps of the first."""
     return evaluation.evaluate(
         models.load_classifier(file),
         data,
         protocol=evaluation.protocol("rar", data.name, data.image_shape, epsilon=EPSILON),
-        attack=attack,
-        num_examples=images,
+        attack=options.attack,
+        num_examples=options.examples,
         strong_pgd=False,
+        pixels=options.pixels,
         output=folder,
-        num_pictures=images,
+        num_pictures=options.examples,
         model_info={"file": str(file)},
     )
 
 
 def draw(
-    files: dict[str, pathlib.Path], data: datasets.ImageData, output: pathlib.Path, attack: str
+    files: dict[str, pathlib.Path],
+    data: datasets.ImageData,
+    output: pathlib.Path,
+    options: argparse.Namespace,
 ) -> None:
     """Draws the explanation of the first test image by each classifier, attacked by itself."""
-    images, labels = data.require("test").read(np.arange(1))
+    images, _ = data.require("test").read(np.arange(1))
     protocol = evaluation.protocol("rar", data.name, data.image_shape, epsilon=EPSILON)
     for name, file in files.items():
         path = output / f"{name}.png"
         if not path.exists():
             explanation = evaluation.explain(
-                models.load_classifier(file), images[0], protocol, attack
+                models.load_classifier(file),
+                images[0],
+                protocol,
+                options.attack,
+                pixels=options.pixels,
             )
-            figure = reporting.explanation_figure(explanation, data.class_names[int(labels[0])])
+            figure = reporting.explanation_figure(
+                explanation, data.class_names[explanation.row.label]
+            )
             figure.savefig(path, dpi=110)
 
 
@@ -164,10 +178,10 @@ def run(options: argparse.Namespace, say: Callable[[str], None] = print) -> None
     keras.utils.set_random_seed(0)
     network = models.load_classifier(options.network)
     data = datasets.load(
-        options.dataset, manual_dir=options.manual_dir, image_size=network.input_shape[1]
+        options.dataset, manual_dir=options.manual_dir, image_size=network.input_shape[1:3]
     )
     settings = {
-        "objective": options.objective,
+        "pixels": None if options.pixels == "auto" else options.pixels,
         "batch_size": options.batch_size,
         "max_steps": options.steps,
         "validate_every": max(options.steps // 4, 1),
@@ -178,19 +192,14 @@ def run(options: argparse.Namespace, say: Callable[[str], None] = print) -> None
         "attack_ig_steps": options.attack_ig_steps,
     }
     files = {"start": fit_head(options.network, data, output, options.pixels, options.frozen)}
-    measured = {
-        "start": measure(
-            files["start"], data, output / "eval-start", options.examples, options.attack
-        )
-    }
-    files["robust"] = train(files["start"], data, output, settings)
-    measured["robust"] = measure(
-        files["robust"], data, output / "eval-robust", options.examples, options.attack
-    )
+    measured = {"start": measure(files["start"], data, output / "eval-start", options)}
+    files["robust"] = train(files["start"], data, output, options.objective, **settings)
+    measured["robust"] = measure(files["robust"], data, output / "eval-robust", options)
     say(compare(measured))
     if not (output / "served" / "1").exists():
-        serving.export(models.load_classifier(files["robust"]), output / "served" / "1")
-    draw(files, data, output, options.attack)
+        robust = models.load_classifier(files["robust"])
+        serving.export(robust, output / "served" / "1", pixels=options.pixels)
+    draw(files, data, output, options)
     write_atomically(output / "table.txt", f"{compare(measured)}\n".encode())
     say(f"served: {output / 'served' / '1'}; pictures: {output}/start.png, {output}/robust.png")
 
@@ -202,9 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="oxford_flowers17", help="data set of the new classes")
     parser.add_argument("--manual_dir", help="folder with the data set's official files")
     parser.add_argument("--output", default="runs/pretrained", help="folder to write to")
-    parser.add_argument(
-        "--pixels", type=float, default=1.0, help="1, or 255 for pixels in [0, 255]"
-    )
+    parser.add_argument("--pixels", default="auto", help="pixels that the network takes")
     parser.add_argument("--examples", type=int, default=16, help="images whose maps are attacked")
     parser.add_argument("--attack", default="worst_case", help="attack on maps")
     parser.add_argument("--objective", default="aat", help="objective of the robust training")

@@ -12,11 +12,11 @@ from examples import pretrained_network
 SHAPE = (12, 12, 3)
 
 
-def tiny_network(scale=1.0):
-    """A network of ten classes, with what those of ImageNet have: statistics, ReLU6, softmax."""
+def tiny_network():
+    """A network of ten classes, of pixels in [0, 255], with statistics, ReLU6 and a softmax."""
     layers = keras.layers
     image = keras.Input(SHAPE)
-    x = layers.Rescaling(2 / scale, offset=-1.0)(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(image)
     x = layers.Conv2D(4, 3, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization()(x)
     x = layers.ReLU(6.0)(x)
@@ -51,25 +51,26 @@ def test_all_stages_and_a_second_start(files, capsys):
     classifier = keras.models.load_model(output / "robust/model.keras")
     endpoint = tf.saved_model.load(str(output / "served/1")).signatures["serve"]
     x = np.random.default_rng(1).random((2, *SHAPE)).astype("float32")
-    np.testing.assert_allclose(endpoint(image=tf.constant(x))["logits"], classifier(x), atol=1e-5)
+    np.testing.assert_allclose(
+        endpoint(image=tf.constant(x))["logits"], classifier(255 * x), atol=1e-5
+    )
     pretrained_network.main(files)
     assert capsys.readouterr().out == table
     assert times == {name: (output / name).stat().st_mtime_ns for name in names}
 
 
-@pytest.mark.parametrize("scale", [1.0, 255.0])
-def test_the_head_takes_the_features_of_the_network(scale):
-    network = tiny_network(scale)
-    changed = pretrained_network.with_head(network, 3, scale)
+def test_the_head_takes_the_features_of_the_network():
+    network = tiny_network()
+    changed = pretrained_network.with_head(network, 3)
     inner = keras.Model(network.inputs, network.layers[-1].input)
     head = changed.get_layer("head")
-    x = tf.random.stateless_uniform([4, *SHAPE], seed=(0, 0))
-    expected = inner(scale * x, training=False) @ head.kernel + head.bias
+    x = tf.random.stateless_uniform([4, *SHAPE], seed=(0, 0), maxval=255.0)
+    expected = inner(x, training=False) @ head.kernel + head.bias
     np.testing.assert_allclose(changed(x, training=False), expected, atol=1e-5)
 
 
 def test_statistics_and_the_first_layers_are_frozen():
-    changed = pretrained_network.with_head(tiny_network(), 3, 1.0)
+    changed = pretrained_network.with_head(tiny_network(), 3)
     pretrained_network.freeze(changed, 0.5)
     trained = {
         weight.path.split("/")[0].rstrip("_0123456789") for weight in changed.trainable_weights
@@ -81,4 +82,4 @@ def test_a_network_without_a_dense_end_is_refused():
     image = keras.Input(SHAPE)
     network = keras.Model(image, keras.layers.Conv2D(2, 3)(image))
     with pytest.raises(ValueError, match="the last layer with weights must be Dense. Received: c"):
-        pretrained_network.with_head(network, 3, 1.0)
+        pretrained_network.with_head(network, 3)
