@@ -1,4 +1,4 @@
-"""Second derivatives that TensorFlow lacks or computes wrongly: resizing, moments, softsign."""
+"""Second derivatives that TensorFlow lacks or computes wrongly: resizing in bfloat16, moments."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -43,11 +43,7 @@ def twice_differentiable(model: keras.Model) -> keras.Model:
 
 
 def _replacement(value: Any) -> Any:
-    if any(value is function for function in _SOFTSIGNS):
-        return _softsign
     name = kind(value)
-    if name == "softsign":
-        return with_call(value, lambda _, x: _softsign(x))
     if name in _RESIZING:
         return with_call(value, _in_float32)
     if name in _NORMALIZATION:
@@ -105,10 +101,3 @@ def _moments(
     mean = tf.reduce_mean(exact, axes, keepdims=keepdims)
     variance = tf.reduce_mean(tf.math.squared_difference(exact, center), axes, keepdims=keepdims)
     return tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)
-
-
-_SOFTSIGNS = (keras.activations.softsign, keras.ops.softsign, tf.nn.softsign)
-
-
-def _softsign(x: tf.Tensor) -> tf.Tensor:
-    return x / (1 + tf.abs(x))
